@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * loop.h - one event loop for each process: fds, timers, spinning
+ *
+ * Watches, timers and pollers live in the caller's memory and must stay there
+ * until removed.  A callback may remove any watch, its own included, and add
+ * others.  A child's death is a watch on its pidfd.  One thread only.
+ */
+#ifndef RING3_LOOP_H
+#define RING3_LOOP_H
+
+#include "ring3/base.h"
+
+struct r3_loop;
+
+struct r3_watch {
+	int fd;
+	/* @events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
+	void (*fn)(void *arg, uint32_t events);
+	void *arg;
+};
+
+struct r3_timer {
+	uint64_t at_ns;
+	void (*fn)(void *arg);
+	void *arg;
+	struct r3_timer *next, *prev; /* next == NULL: not armed */
+};
+
+/*
+ * A source of work that is looked at between sleeps, so that a busy channel
+ * costs no system call.  The loop calls poll() of each poller again and again
+ * as long as one of them found work, and spin_us longer; then it calls arm()
+ * of each and sleeps only if none says that work has come meanwhile.
+ */
+struct r3_poller {
+	/* Do what is there, bounded; return how much was done. */
+	unsigned (*poll)(void *arg);
+	/* Ask the other side to wake us, then look again: true = must not
+	 * sleep.  Called once before each sleep. */
+	bool (*arm)(void *arg);
+	/* After the sleep: wake-ups are no longer needed.  May be NULL. */
+	void (*disarm)(void *arg);
+	void *arg;
+	struct r3_poller *next;
+};
+
+int r3_loop_open(struct r3_loop **out);
+void r3_loop_close(struct r3_loop *loop);
+
+/**
+ * r3_loop_watch() - call @fn when @fd is ready
+ * @events: EPOLLIN and so on, level triggered
+ * Return: 0 or what epoll_ctl() said.
+ */
+int r3_loop_watch(struct r3_loop *loop, struct r3_watch *w, int fd,
+		  uint32_t events, void (*fn)(void *arg, uint32_t events),
+		  void *arg);
+int r3_loop_rewatch(struct r3_loop *loop, struct r3_watch *w, uint32_t events);
+/* Before the fd is closed.  Events already fetched for it are dropped. */
+void r3_loop_unwatch(struct r3_loop *loop, struct r3_watch *w);
+
+/* (Re)arm @t to fire once, @in_ns from now.  The timer must be zeroed before
+ * its first use. */
+void r3_timer_set(struct r3_loop *loop, struct r3_timer *t, uint64_t in_ns,
+		  void (*fn)(void *arg), void *arg);
+void r3_timer_cancel(struct r3_timer *t);
+
+/* Spinning is bounded: at most @us microseconds without work, 0 = none. */
+void r3_loop_spin(struct r3_loop *loop, unsigned us);
+void r3_loop_add_poller(struct r3_loop *loop, struct r3_poller *p);
+void r3_loop_del_poller(struct r3_loop *loop, struct r3_poller *p);
+
+/* Run until r3_loop_stop(); returns its @code, or what epoll_wait() said. */
+int r3_loop_run(struct r3_loop *loop);
+/* One round: poll, sleep at most @timeout_ms (-1: until something happens),
+ * dispatch. */
+int r3_loop_once(struct r3_loop *loop, int timeout_ms);
+void r3_loop_stop(struct r3_loop *loop, int code);
+
+#endif

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cli.c - commands as tables */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ring3/cli.h"
+
+#define PATH_LEN 128 /* "ring3 config check" */
+
+struct parse {
+	struct r3_args args;
+	char path[PATH_LEN];
+	const char *pos[R3_CLI_ARGS_MAX];
+	bool help;
+};
+
+/* The command meant by @word: its whole name, or the only one it begins. */
+static const struct r3_cmd *find_cmd(const struct r3_cmd *table,
+				     const char *word, bool *ambiguous)
+{
+	const struct r3_cmd *found = NULL;
+	size_t len = strlen(word);
+
+	*ambiguous = false;
+	for (const struct r3_cmd *c = table; c->name; c++) {
+		if (!strcmp(c->name, word)) {
+			*ambiguous = false;
+			return c;
+		}
+		if (len && !strncmp(c->name, word, len)) {
+			*ambiguous = found != NULL;
+			found = c;
+		}
+	}
+	return *ambiguous ? NULL : found;
+}
+
+static int find_opt(const struct r3_cmd *cmd, const char *name, size_t len)
+{
+	int found = -1;
+
+	for (int i = 0; cmd->opts && cmd->opts[i].name; i++) {
+		if (strncmp(cmd->opts[i].name, name, len))
+			continue;
+		if (!cmd->opts[i].name[len])
+			return i;
+		found = found < 0 ? i : -2;
+		if (found == -2)
+			break;
+	}
+	return found;
+}
+
+static int find_letter(const struct r3_cmd *cmd, char letter)
+{
+	for (int i = 0; cmd->opts && cmd->opts[i].name; i++) {
+		if (cmd->opts[i].letter == letter)
+			return i;
+	}
+	return -1;
+}
+
+static void print_usage(FILE *f, const char *path, const struct r3_cmd *cmd)
+{
+	fprintf(f, "usage: %s%s%s%s%s\n", path,
+		cmd->opts && cmd->opts[0].name ? " [OPTION]..." : "",
+		cmd->sub ? " COMMAND" : "", cmd->args ? " " : "",
+		cmd->args ? cmd->args : "");
+}
+
+static int problem(const struct parse *p, const struct r3_cmd *cmd,
+		   const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", p->path);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	print_usage(stderr, p->path, cmd);
+	fprintf(stderr, "'%s --help' says more\n", p->path);
+	return R3_EXIT_USAGE;
+}
+
+int r3_cli_usage(const struct r3_args *args, const char *fmt, ...)
+{
+	const struct parse *p = R3_CONTAINER(args, struct parse, args);
+	va_list ap;
+
+	fprintf(stderr, "%s: ", p->path);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	print_usage(stderr, p->path, args->cmd);
+	return R3_EXIT_USAGE;
+}
+
+static void keep_opt(struct parse *p, int opt, const char *value)
+{
+	p->args.value[opt] = value;
+	p->args.all[p->args.all_count].opt = (unsigned)opt;
+	p->args.all[p->args.all_count++].value = value;
+}
+
+/* One word that begins with '-'.  *@at may move on to the option's value. */
+static int one_opt(struct parse *p, const struct r3_cmd *cmd, int argc,
+		   char **argv, int *at)
+{
+	const char *word = argv[*at], *eq = NULL, *value = "";
+	int opt;
+
+	if (word[1] == '-') {
+		eq = strchr(word, '=');
+		opt = find_opt(cmd, word + 2,
+			       eq ? (size_t)(eq - word - 2) : strlen(word + 2));
+		if (opt == -2)
+			return problem(p, cmd, "'%s' could be several options; "
+				       "write more of it", word);
+	} else {
+		opt = word[2] ? -1 : find_letter(cmd, word[1]);
+	}
+	if (opt < 0)
+		return problem(p, cmd, "there is no option '%s'", word);
+	if (cmd->opts[opt].arg) {
+		if (eq)
+			value = eq + 1;
+		else if (*at + 1 < argc)
+			value = argv[++*at];
+		else
+			return problem(p, cmd, "'%s' needs a value: %s", word,
+				       cmd->opts[opt].arg);
+	} else if (eq) {
+		return problem(p, cmd, "'%.*s' takes no value",
+			       (int)(eq - word), word);
+	}
+	keep_opt(p, opt, value);
+	return 0;
+}
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+/* Walk down the tree of commands as far as the words go. */
+static int descend(struct parse *p, const struct r3_cmd **cmd, int argc,
+		   char **argv, int *at)
+{
+	bool ambiguous;
+
+	while ((*cmd)->sub && *at < argc) {
+		const struct r3_cmd *next;
+		size_t len = strlen(p->path);
+
+		if (is_help(argv[*at])) {
+			p->help = true;
+			return 0;
+		}
+		next = find_cmd((*cmd)->sub, argv[*at], &ambiguous);
+		if (!next && ambiguous)
+			return problem(p, *cmd, "'%s' could be several "
+				       "commands; write more of it", argv[*at]);
+		if (!next)
+			return problem(p, *cmd, "there is no command '%s'",
+				       argv[*at]);
+		snprintf(p->path + len, sizeof(p->path) - len, " %s",
+			 next->name);
+		*cmd = next;
+		++*at;
+	}
+	if ((*cmd)->sub)
+		return problem(p, *cmd, "which command?");
+	return 0;
+}
+
+static int read_words(struct parse *p, const struct r3_cmd *cmd, int argc,
+		      char **argv, int at)
+{
+	bool plain = false;
+	int err;
+
+	for (; at < argc; at++) {
+		if (!plain && is_help(argv[at])) {
+			p->help = true;
+			return 0;
+		}
+		if (!plain && !strcmp(argv[at], "--")) {
+			plain = true;
+		} else if (!plain && argv[at][0] == '-' && argv[at][1]) {
+			err = one_opt(p, cmd, argc, argv, &at);
+			if (err)
+				return err;
+		} else if (p->args.count == R3_CLI_ARGS_MAX) {
+			return problem(p, cmd, "too many arguments");
+		} else {
+			p->pos[p->args.count++] = argv[at];
+		}
+	}
+	if (p->args.count > cmd->max_args)
+		return problem(p, cmd, "what is '%s' for?",
+			       p->pos[cmd->max_args]);
+	if (p->args.count < cmd->min_args)
+		return problem(p, cmd, "an argument is missing");
+	return 0;
+}
+
+int r3_cli_main(const struct r3_cmd *root, int argc, char **argv)
+{
+	const struct r3_cmd *cmd = root;
+	struct parse *p = calloc(1, sizeof(*p));
+	int at = 1, ret = R3_EXIT_FAILED;
+
+	if (p)
+		p->args.all = calloc((size_t)argc + 1, sizeof(*p->args.all));
+	if (!p || !p->args.all) {
+		fputs("out of memory\n", stderr);
+		goto out;
+	}
+	p->args.pos = p->pos;
+	snprintf(p->path, sizeof(p->path), "%s", root->name);
+	ret = descend(p, &cmd, argc, argv, &at);
+	p->args.cmd = cmd;
+	if (!ret && !p->help)
+		ret = read_words(p, cmd, argc, argv, at);
+	if (!ret && p->help)
+		r3_cli_print_help(cmd, p->path);
+	else if (!ret)
+		ret = cmd->run(&p->args);
+	if (fflush(stdout) && !ret) {
+		fprintf(stderr, "%s: writing the output: %m\n", p->path);
+		ret = R3_EXIT_FAILED;
+	}
+out:
+	if (p)
+		free(p->args.all);
+	free(p);
+	return ret;
+}
+
+const char *r3_cli_opt(const struct r3_args *args, const char *name)
+{
+	for (unsigned i = 0; args->cmd->opts && args->cmd->opts[i].name; i++) {
+		if (!strcmp(args->cmd->opts[i].name, name))
+			return args->value[i];
+	}
+	assert(!"an option that is not in the command's table");
+	return NULL;
+}
+
+void r3_cli_print_help(const struct r3_cmd *cmd, const char *path)
+{
+	print_usage(stdout, path, cmd);
+	printf("%s\n", cmd->summary);
+	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++)
+		printf("  %-12s %s\n", c->name, c->summary);
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%c%c%s --%s%s%s",
+			 o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+			 o->letter ? "," : " ", o->name, o->arg ? " " : "",
+			 o->arg ? o->arg : "");
+		printf("  %-26s %s\n", left, o->help);
+	}
+}
+
+static void synopsis(const struct r3_cmd *cmd, const char *path)
+{
+	char sub[PATH_LEN];
+
+	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++) {
+		snprintf(sub, sizeof(sub), "%s %s", path, c->name);
+		synopsis(c, sub);
+	}
+	if (cmd->sub)
+		return;
+	printf("%s", path);
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++)
+		printf(" [--%s%s%s]", o->name, o->arg ? " " : "",
+		       o->arg ? o->arg : "");
+	printf("%s%s\n", cmd->args ? " " : "", cmd->args ? cmd->args : "");
+}
+
+void r3_cli_print_synopsis(const struct r3_cmd *root)
+{
+	synopsis(root, root->name);
+}
+
+/* bash: one case for each command path, its words offered next. */
+static void bash_cases(const struct r3_cmd *cmd, const char *path)
+{
+	char sub[PATH_LEN];
+
+	printf("\t'%s') words='", path);
+	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++)
+		printf("%s ", c->name);
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++)
+		printf("--%s ", o->name);
+	printf("--help' ;;\n");
+	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++) {
+		snprintf(sub, sizeof(sub), "%s%s%s", path, *path ? " " : "",
+			 c->name);
+		bash_cases(c, sub);
+	}
+}
+
+int r3_cli_print_completion(const struct r3_cmd *root, const char *shell)
+{
+	bool zsh = !strcmp(shell, "zsh");
+
+	if (!zsh && strcmp(shell, "bash"))
+		return -EINVAL;
+	if (zsh)
+		printf("autoload -U +X bashcompinit && bashcompinit\n");
+	printf("_%s() {\n\tlocal words= path= i\n"
+	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	       "\t\tcase ${COMP_WORDS[i]} in -*) ;; *) "
+	       "path+=${path:+ }${COMP_WORDS[i]} ;; esac\n\tdone\n"
+	       "\tcase $path in\n", root->name);
+	bash_cases(root, "");
+	printf("\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- "
+	       "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+	       "complete -o default -F _%s %s\n", root->name, root->name);
+	return 0;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * server_fault.c - a dying server leaves a note in its kept page
+ *
+ * Only its own faults count: a signal that another process sent (si_code <= 0)
+ * says nothing about the requests that were in flight.
+ */
+#include <signal.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "server_priv.h"
+
+static struct r3_server_page *fault_page;
+
+static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL,
+				     SIGFPE,  SIGABRT, SIGSYS };
+
+/* Frame pointers, as far as they lead upwards within 64 KiB of stack. */
+static void walk(uint64_t *trace, size_t max, uint64_t frame, uint64_t sp)
+{
+	uint64_t end = sp + 64 * 1024;
+
+	for (size_t i = 0; i < max; i++) {
+		const uint64_t *f = (const uint64_t *)frame;
+
+		if (frame < sp || frame > end - 16 || frame % 8)
+			return;
+		trace[i] = f[1];
+		sp = frame + 16;
+		frame = f[0];
+	}
+}
+
+static void note(int signal, siginfo_t *info, void *context)
+{
+	const ucontext_t *uc = context;
+	struct r3_crash *c = &fault_page->crash;
+	bool own = info->si_code > 0 ||
+		   (signal == SIGABRT && info->si_pid == getpid());
+
+	if (own && !c->valid) {
+		c->signal = signal;
+		c->code = info->si_code;
+		c->addr = (uint64_t)(uintptr_t)info->si_addr;
+#ifdef __x86_64__
+		c->ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+		c->valid = 1;
+		walk(c->trace, R3_COUNT(c->trace),
+		     (uint64_t)uc->uc_mcontext.gregs[REG_RBP],
+		     (uint64_t)uc->uc_mcontext.gregs[REG_RSP]);
+#else
+		(void)uc;
+		(void)walk;
+		c->valid = 1;
+#endif
+	}
+	/* SA_RESETHAND: the same signal again ends the process */
+	raise(signal);
+}
+
+/* NULL: catch none any more. */
+void server_catch_faults(struct r3_server_page *page)
+{
+	struct sigaction sa = { .sa_sigaction = note,
+				.sa_flags = SA_SIGINFO | SA_RESETHAND };
+
+	if (!page)
+		sa = (struct sigaction){ .sa_handler = SIG_DFL };
+	fault_page = page;
+	for (unsigned i = 0; i < R3_COUNT(fault_signals); i++)
+		sigaction(fault_signals[i], &sa, NULL);
+}
