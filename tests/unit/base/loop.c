@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* loop.c - the event loop: order of timers, removal while dispatching, and
+ * that a poller never sleeps over work */
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "test.h"
+#include "ring3/loop.h"
+
+static char order[16];
+
+static void mark(void *arg)
+{
+	strcat(order, arg);
+}
+
+static void timers_fire_in_order(void **state)
+{
+	struct r3_timer a = { 0 }, b = { 0 }, c = { 0 };
+	struct r3_loop *loop;
+	uint64_t start = r3_now_ns();
+
+	(void)state;
+	order[0] = 0;
+	assert_int_equal(r3_loop_open(&loop), 0);
+	r3_timer_set(loop, &b, 4 * R3_NS_PER_MS, mark, "b");
+	r3_timer_set(loop, &a, 2 * R3_NS_PER_MS, mark, "a");
+	r3_timer_set(loop, &c, 3 * R3_NS_PER_MS, mark, "c");
+	r3_timer_cancel(&c);
+	r3_timer_cancel(&c);
+	while (strlen(order) < 2)
+		assert_int_equal(r3_loop_once(loop, -1), 0);
+	assert_string_equal(order, "ab");
+	assert_true(r3_now_ns() - start >= 4 * R3_NS_PER_MS);
+	r3_loop_close(loop);
+}
+
+struct pair {
+	struct r3_loop *loop;
+	struct r3_watch self, *other;
+	unsigned calls;
+};
+
+static void remove_the_other(void *arg, uint32_t events)
+{
+	struct pair *p = arg;
+
+	assert_true(events & EPOLLIN);
+	p->calls++;
+	r3_loop_unwatch(p->loop, p->other);
+	r3_loop_unwatch(p->loop, p->other);
+	r3_loop_unwatch(p->loop, &p->self);
+}
+
+static void a_removed_watch_is_not_called(void **state)
+{
+	struct pair a = { 0 }, b = { 0 };
+	struct r3_loop *loop;
+	int fa = eventfd(1, 0), fb = eventfd(1, 0);
+
+	(void)state;
+	assert_int_equal(r3_loop_open(&loop), 0);
+	a.loop = b.loop = loop;
+	a.other = &b.self;
+	b.other = &a.self;
+	assert_int_equal(r3_loop_watch(loop, &a.self, fa, EPOLLIN,
+				       remove_the_other, &a), 0);
+	assert_int_equal(r3_loop_watch(loop, &b.self, fb, EPOLLIN,
+				       remove_the_other, &b), 0);
+	assert_int_equal(r3_loop_once(loop, 0), 0);
+	assert_int_equal(a.calls + b.calls, 1);
+	assert_int_equal(r3_loop_once(loop, 0), 0);
+	assert_int_equal(a.calls + b.calls, 1);
+	r3_loop_close(loop);
+	close(fa);
+	close(fb);
+}
+
+struct queue {
+	unsigned work, done, armed, late;
+};
+
+static unsigned poll_queue(void *arg)
+{
+	struct queue *q = arg;
+
+	if (!q->work)
+		return 0;
+	q->work--;
+	q->done++;
+	return 1;
+}
+
+/* Work that comes between the last poll and the sleep. */
+static bool arm_queue(void *arg)
+{
+	struct queue *q = arg;
+
+	q->armed++;
+	if (q->late) {
+		q->late--;
+		q->work++;
+	}
+	return q->work != 0;
+}
+
+static void work_that_comes_late_is_not_slept_over(void **state)
+{
+	struct queue q = { .work = 3, .late = 1 };
+	struct r3_poller p = { poll_queue, arm_queue, NULL, &q, NULL };
+	struct r3_loop *loop;
+	uint64_t start = r3_now_ns();
+
+	(void)state;
+	assert_int_equal(r3_loop_open(&loop), 0);
+	r3_loop_spin(loop, 20);
+	r3_loop_add_poller(loop, &p);
+	assert_int_equal(r3_loop_once(loop, 10000), 0);
+	assert_int_equal(q.done, 3);
+	assert_int_equal(r3_loop_once(loop, 1), 0);
+	assert_int_equal(q.done, 4);
+	assert_int_equal(q.armed, 2);
+	assert_true(r3_now_ns() - start < 5 * R3_NS_PER_S);
+	r3_loop_del_poller(loop, &p);
+	q.work = 1;
+	assert_int_equal(r3_loop_once(loop, 0), 0);
+	assert_int_equal(q.done, 4);
+	r3_loop_close(loop);
+}
+
+static void stop(void *arg)
+{
+	r3_loop_stop(arg, 5);
+}
+
+static void stops_with_a_code(void **state)
+{
+	struct r3_timer t = { 0 };
+	struct r3_loop *loop;
+
+	(void)state;
+	assert_int_equal(r3_loop_open(&loop), 0);
+	r3_timer_set(loop, &t, 0, stop, loop);
+	assert_int_equal(r3_loop_run(loop), 5);
+	r3_loop_close(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(timers_fire_in_order),
+		cmocka_unit_test(a_removed_watch_is_not_called),
+		cmocka_unit_test(work_that_comes_late_is_not_slept_over),
+		cmocka_unit_test(stops_with_a_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
