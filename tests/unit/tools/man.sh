@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Every manual page is accepted by scdoc, and what it makes by mandoc's lint.
+set -u
+shopt -s nullglob
+pages=("$MESON_SOURCE_ROOT"/man/*.scd)
+if ((${#pages[@]} == 0)); then
+	echo "SKIP: no manual pages in man/"
+	exit 77
+fi
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+number=0
+for page in "${pages[@]}"; do
+	number=$((number + 1))
+	name=$(basename "$page" .scd)
+	if scdoc < "$page" > "$out/$name" 2> "$out/err" &&
+	   mandoc -Tlint -Wwarning "$out/$name" > "$out/err" 2>&1; then
+		echo "ok $number - $name"
+	else
+		echo "not ok $number - $name"
+		sed "s|$out/||; s/^/# /" "$out/err"
+	fi
+done
+echo "1..$number"
