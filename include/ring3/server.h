@@ -60,6 +60,11 @@ struct r3_server_spec {
 	const char *program;
 	const char *summary;
 	const struct r3_key *keys;
+	/* System calls that it needs after r3_server_ready() beyond those of
+	 * every server (src/base/server_sandbox.c), blanks between:
+	 * "io_uring_enter fdatasync ioctl:0x3b", the last for all ioctls of
+	 * one type byte.  NULL: none. */
+	const char *calls;
 };
 
 /**
@@ -92,7 +97,8 @@ struct r3_stats {
 
 struct r3_crash { /* written by the fault handler of the dying server */
 	uint32_t valid; /* a real fault or abort of its own, not a kill(2) */
-	int32_t signal, code;
+	int32_t signal, code; /* signal is set for a kill(2) too */
+	int32_t call;	/* SIGSYS: number of the refused system call */
 	uint64_t addr, ip;
 	uint64_t trace[16]; /* return addresses, innermost first; 0 ends */
 };
@@ -138,8 +144,16 @@ int r3_server_fd(const struct r3_server *s, const char *name);
 int r3_server_reopen(struct r3_server *s, const char *key,
 		     void (*fn)(void *arg, int fd), void *arg);
 
-/* Give up what will not be needed any more (landlock, seccomp), then say
- * READY=1 and start the heartbeat.  Return: 0 or why the sandbox failed. */
+/**
+ * r3_server_ready() - give up what will not be needed any more, say READY=1
+ *
+ * From here on nothing can be opened, no memory becomes executable, and only
+ * the system calls of every server and of spec->calls work: another one ends
+ * the process with SIGSYS, and its crash report names the call.  What was not
+ * available on this kernel is said once in the log.  Starts the heartbeat.
+ * By hand nothing is given up.
+ * Return: 0, or why the sandbox failed: end then.
+ */
 int r3_server_ready(struct r3_server *s);
 
 /* Hand a duplicate of @fd to the supervisor under @name, to be given again

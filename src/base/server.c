@@ -299,7 +299,9 @@ int r3_server_ready(struct r3_server *s)
 
 	if (s->control < 0)
 		return 0;
-	err = server_tell(s, -1, "READY=1\n");
+	err = server_sandbox(s);
+	if (!err)
+		err = server_tell(s, -1, "READY=1\n");
 	if (!err)
 		heartbeat(s);
 	return err;

@@ -22,6 +22,8 @@ struct message {
 
 int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
 {
+	/* A stopped supervisor must not stop us: only fds are worth a wait. */
+	int flags = MSG_NOSIGNAL | (fd < 0 ? MSG_DONTWAIT : 0);
 	char text[R3_SERVER_MSG_MAX];
 	union {
 		struct cmsghdr head;
@@ -49,7 +51,7 @@ int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
 		mh.msg_control = &control;
 		mh.msg_controllen = sizeof(control);
 	}
-	return sendmsg(s->control, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(s->control, &mh, flags) < 0 ? -errno : 0;
 }
 
 static void take_fds(struct message *m, struct msghdr *mh)
