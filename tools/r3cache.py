@@ -47,3 +47,13 @@ def made(path, make, lock=None):
         finally:
             shutil.rmtree(temp, ignore_errors=True)
     return path
+
+
+def point(link, path):
+    """Let the symbolic link `link` lead to `path`, at once; return it."""
+    target = os.path.relpath(path, os.path.dirname(link))
+    if not os.path.islink(link) or os.readlink(link) != target:
+        temp = f'{link}.new-{os.getpid()}'
+        os.symlink(target, temp)
+        os.rename(temp, link)
+    return link
