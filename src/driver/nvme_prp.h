@@ -7,20 +7,14 @@
 #ifndef DRIVER_NVME_PRP_H
 #define DRIVER_NVME_PRP_H
 
-#include "ring3/base.h"
+#include "ring3/channel.h"
 
 #define NVME_PAGE 4096u /* CC.MPS = 0, the only page size used here */
 
-/* A piece of a buffer: where we see it and where the device does. */
-struct nvme_seg {
-	uint8_t *host;
-	uint64_t iova;
-	uint64_t len; /* bytes; iova + len does not wrap */
-};
-
-/* A place in a list of pieces, consumed from the front. */
+/* A place in a list of pieces (a channel's own, so that nothing is translated),
+ * consumed from the front.  iova + len of a piece does not wrap. */
 struct nvme_cursor {
-	const struct nvme_seg *seg;
+	const struct r3_vq_seg *seg;
 	unsigned left; /* pieces from seg on */
 	uint64_t off;  /* bytes of *seg already consumed */
 };

@@ -260,6 +260,18 @@ static inline bool r3_nvme_doorbell_needed(uint16_t event, uint16_t now,
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }
 
+/*
+ * Vendor specific, ring3's emulated controller only (its model number begins
+ * with R3_NVME_MODEL): interrupts on demand.  After Set Features with dword 11
+ * = 1, and with doorbell buffers configured, the dword at R3_NVME_QUIET_OFF + 4
+ * * CQID of the shadow doorbell buffer says whether the host wants an interrupt
+ * for what is posted to that queue (not 0) or is looking anyway (0).  The host
+ * stores 1, looks at the queue once more, then sleeps: the rule by which
+ * virtqueues suppress notifications (virtio 1.2, 2.7.7).
+ */
+enum { R3_NVME_FEAT_QUIET = 0xc0, R3_NVME_QUIET_OFF = 2048 };
+#define R3_NVME_MODEL "ring3"
+
 /* ---- Identify Controller (5.15.2.2, figure 251): the fields used --------- */
 
 struct r3_nvme_id_power { /* power state descriptor, figure 252 */

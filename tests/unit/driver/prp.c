@@ -9,7 +9,7 @@
 
 struct row {
 	const char *name;
-	struct nvme_seg seg[6];	 /* ended by len 0 and iova 0 */
+	struct r3_vq_seg seg[6];	 /* ended by len 0 and iova 0 */
 	uint64_t off, max;
 	uint32_t block;
 	unsigned list_at, list_count; /* entries before LIST's page end */
@@ -151,7 +151,7 @@ static void covers_random_buffers(void **state)
 
 	(void)state;
 	for (int round = 0; round < 2000; round++) {
-		struct nvme_seg seg[8];
+		struct r3_vq_seg seg[8];
 		struct nvme_cursor c = { .seg = seg, .left = 8 };
 		struct nvme_prp_list l = { &mem[500], LIST + 500 * 8, 600 };
 		uint64_t n = 0, at = 0, iova = 0x100000000;
@@ -162,7 +162,7 @@ static void covers_random_buffers(void **state)
 				(seed & 0x100 ? 512 * (seed >> 20 & 7) : 0);
 			if (!(seed & 0x300))
 				iova &= ~4095ull;
-			seg[i] = (struct nvme_seg){
+			seg[i] = (struct r3_vq_seg){
 				.iova = iova,
 				.len = 512 * (1 + (seed >> 9) % 900) };
 			if (!(seed & 0xc00))
@@ -188,7 +188,7 @@ static void covers_random_buffers(void **state)
 static void copies_pieces(void **state)
 {
 	uint8_t a[8] = "abcdefgh", b[4] = "ijkl", flat[12];
-	struct nvme_seg seg[] = { { a, 0, 8 }, { NULL, 0, 0 }, { b, 0, 4 } };
+	struct r3_vq_seg seg[] = { { a, 0, 8 }, { NULL, 0, 0 }, { b, 0, 4 } };
 	struct nvme_cursor c = { seg, 3, 0 };
 
 	(void)state;
