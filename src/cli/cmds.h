@@ -8,4 +8,6 @@
 
 #include "ring3/cli.h"
 
+extern const struct r3_cmd r3_cmd_reg[];
+
 #endif

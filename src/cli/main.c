@@ -18,6 +18,8 @@ static const struct r3_cmd commands[] = {
 	{ .name = "completion", .args = "bash|zsh", .min_args = 1,
 	  .max_args = 1, .run = run_completion,
 	  .summary = "print a shell's completion script" },
+	{ .name = "reg", .sub = r3_cmd_reg,
+	  .summary = "802.11 regulatory domains: exact, explained, offline" },
 	{ .name = "synopsis", .run = run_synopsis,
 	  .summary = "print every command with its options" },
 	{ .name = "version", .run = run_version,

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd_reg.h - what the files of `ring3 reg` share */
+#ifndef CLI_CMD_REG_H
+#define CLI_CMD_REG_H
+
+#include "cmds.h"
+#include "ring3/reg.h"
+
+/* The options that say which database; every table of options ends so. */
+#define REG_DB_OPTS \
+	{ "db", "FILE", "database (default: the installed one)", 0 }, \
+	{ "sig", "FILE", "its signature (default: beside it)", 0 }, \
+	{ "certs", "PATH", "certificate or folder trusted instead of Debian's", \
+	  0 }, \
+	{ "unsigned", NULL, "take the database without a signature", 0 }
+
+/* Open it as the options say; a message on failure.  0 or an exit code. */
+int reg_cli_open(const struct r3_args *args, struct r3_reg_db **db);
+/* "ring3: FILE: reason"; returns R3_EXIT_FAILED. */
+int reg_cli_failed(const char *what, const struct r3_reg_err *err);
+/* A country of the database, or a message that names near ones. */
+const struct r3_reg_domain *reg_cli_country(const struct r3_reg_db *db,
+					    const char *alpha2);
+
+int reg_cli_oracle(const struct r3_args *args);
+
+extern const struct r3_opt reg_cli_oracle_opts[];
+
+#endif

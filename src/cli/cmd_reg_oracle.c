@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cmd_reg_oracle.c - ring3 reg oracle: the kernel's dump, without a kernel
+ *
+ * LIST is a comma-separated row of events, in the order in which they happen:
+ *	drv:RADIO:CC drvstrict:RADIO:CC user:CC modparam:CC ie:RADIO:CC
+ *	beacon:RADIO:MHZ disconnect:RADIO ap:RADIO:start|stop regtest:N
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd_reg.h"
+
+#define WORDS 3
+#define EVENTS_MAX 256u
+
+struct step {
+	char text[32];
+	const char *word[WORDS];
+	unsigned words;
+};
+
+struct plan {
+	struct step step[EVENTS_MAX];
+	unsigned count, radios;
+};
+
+static bool split(const char *text, size_t len, struct step *s)
+{
+	char *p = s->text;
+
+	if (!len || len >= sizeof(s->text))
+		return false;
+	memcpy(s->text, text, len);
+	s->text[len] = '\0';
+	for (s->words = 0; s->words < WORDS && p; s->words++) {
+		s->word[s->words] = p;
+		p = strchr(p, ':');
+		if (p)
+			*p++ = '\0';
+	}
+	return !p;
+}
+
+static bool number(const char *text, uint64_t max, unsigned *out)
+{
+	uint64_t n;
+
+	if (r3_parse_uint(text, &n) || n > max)
+		return false;
+	*out = (unsigned)n;
+	return true;
+}
+
+static bool is(const struct step *s, const char *verb, unsigned words)
+{
+	return s->words == words && !strcmp(s->word[0], verb);
+}
+
+/* "5180" or "902.5", in kHz. */
+static bool mhz(const char *text, uint32_t *khz)
+{
+	char *end;
+	double f = strtod(text, &end);
+
+	if (*end || end == text || f <= 0 || f > 100000)
+		return false;
+	*khz = (uint32_t)(f * 1000 + 0.5);
+	return true;
+}
+
+/* The radios a list speaks of: a station's access point is another one. */
+static unsigned radios_of(const struct plan *p)
+{
+	unsigned n = 1, radio;
+
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct step *s = &p->step[i];
+
+		if (is(s, "regtest", 2)) {
+			n = n < 6 ? 6 : n;
+			continue;
+		}
+		if (s->words < 2 || is(s, "user", 2) || is(s, "modparam", 2) ||
+		    !number(s->word[1], R3_REG_RADIOS_MAX - 1, &radio))
+			continue;
+		if (is(s, "ie", 3) || is(s, "beacon", 3))
+			n = n < 2 ? 2 : n;
+		n = n < radio + 1 ? radio + 1 : n;
+	}
+	return n;
+}
+
+static int parse_list(const struct r3_args *args, const char *list,
+		      struct plan *p)
+{
+	while (*list) {
+		size_t len = strcspn(list, ",");
+
+		if (p->count == EVENTS_MAX)
+			return r3_cli_usage(args, "more than %u events",
+					    EVENTS_MAX);
+		if (!split(list, len, &p->step[p->count]))
+			return r3_cli_usage(args,
+					    "'%.*s' is no event: NAME:ARGUMENT...",
+					    (int)len, list);
+		p->count++;
+		list += len;
+		list += *list == ',';
+	}
+	p->radios = radios_of(p);
+	return 0;
+}
+
+/* What the words ask for; false when they make no event. */
+static bool event_of(const struct step *s, struct r3_reg_event *ev,
+		     bool *strict)
+{
+	const char *cc = NULL;
+
+	*ev = (struct r3_reg_event){ 0 };
+	*strict = is(s, "drvstrict", 3);
+	if (is(s, "user", 2) || is(s, "modparam", 2)) {
+		ev->kind = R3_REG_EV_USER;
+		cc = s->word[1];
+	} else if (s->words < 2 ||
+		   !number(s->word[1], R3_REG_RADIOS_MAX - 1, &ev->radio)) {
+		return false;
+	} else if (is(s, "drv", 3) || *strict) {
+		ev->kind = R3_REG_EV_DRIVER;
+		cc = s->word[2];
+	} else if (is(s, "ie", 3)) {
+		ev->kind = R3_REG_EV_IE;
+		cc = s->word[2];
+	} else if (is(s, "beacon", 3)) {
+		ev->kind = R3_REG_EV_BEACON;
+		return mhz(s->word[2], &ev->khz);
+	} else if (is(s, "disconnect", 2)) {
+		ev->kind = R3_REG_EV_DISCONNECT;
+	} else if (is(s, "ap", 3)) {
+		ev->kind = strcmp(s->word[2], "stop") ? R3_REG_EV_AP_START :
+							R3_REG_EV_AP_STOP;
+		return !strcmp(s->word[2], "stop") ||
+		       !strcmp(s->word[2], "start");
+	} else {
+		return false;
+	}
+	if (cc && strlen(cc) != 2)
+		return false;
+	if (cc)
+		memcpy(ev->alpha2, cc, 3);
+	return true;
+}
+
+/*
+ * The station's access point beacons on one of our own radios; as long as it
+ * does, a disconnect does not restore anything.
+ */
+static void start_ap_for(struct r3_reg_hints *h, unsigned station)
+{
+	unsigned n = r3_reg_hints_radios(h);
+	struct r3_reg_event ev = { .kind = R3_REG_EV_AP_START };
+	struct r3_reg_effect e;
+
+	if (n < 2)
+		return;
+	ev.radio = (station + 1) % n;
+	r3_reg_hints_event(h, &ev, &e);
+}
+
+static int play(const struct r3_args *args, struct r3_reg_hints *h,
+		const struct plan *p, bool say)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct step *s = &p->step[i];
+		struct r3_reg_event ev;
+		struct r3_reg_effect e;
+		bool strict;
+
+		if (is(s, "regtest", 2))
+			continue;
+		if (!event_of(s, &ev, &strict))
+			return r3_cli_usage(
+				args,
+				"event %u (%s) is unknown; known: drv:RADIO:CC drvstrict:RADIO:CC user:CC modparam:CC ie:RADIO:CC beacon:RADIO:MHZ disconnect:RADIO ap:RADIO:start ap:RADIO:stop regtest:N",
+				i + 1, s->word[0]);
+		if (strict)
+			r3_reg_hints_set_strict(h, ev.radio);
+		if (r3_reg_hints_event(h, &ev, &e))
+			return r3_cli_usage(args,
+					    "event %u (%s): there are only %u radios",
+					    i + 1, s->word[0],
+					    r3_reg_hints_radios(h));
+		if (ev.kind == R3_REG_EV_IE)
+			start_ap_for(h, ev.radio);
+		if (say)
+			fprintf(stderr, "%s: %s\n", s->word[0], e.why);
+	}
+	return 0;
+}
+
+static int add_radios(const struct r3_args *args, struct r3_reg_hints *h,
+		      const struct plan *p)
+{
+	unsigned mode = 0;
+
+	for (unsigned i = 0; i < p->count; i++)
+		if (is(&p->step[i], "regtest", 2) &&
+		    !number(p->step[i].word[1], 10, &mode))
+			return r3_cli_usage(args, "regtest is 0 to 10");
+	return r3_reg_hints_regtest(h, mode, p->radios) ? R3_EXIT_FAILED : 0;
+}
+
+static int oracle_hints(const struct r3_args *args, const struct r3_reg_db *db,
+			const char *list)
+{
+	const char *radios = r3_cli_opt(args, "radios");
+	struct plan *p = calloc(1, sizeof(*p));
+	struct r3_reg_hints *h = NULL;
+	int code = p ? parse_list(args, list, p) : R3_EXIT_FAILED;
+
+	if (!code && radios &&
+	    (!number(radios, R3_REG_RADIOS_MAX, &p->radios) || !p->radios))
+		code = r3_cli_usage(args, "--radios is 1 to %u",
+				    R3_REG_RADIOS_MAX);
+	if (!code && r3_reg_hints_new(&h, db)) {
+		fputs("ring3: the database has no world domain (00)\n",
+		      stderr);
+		code = R3_EXIT_FAILED;
+	}
+	if (!code)
+		code = add_radios(args, h, p);
+	if (!code)
+		code = play(args, h, p, r3_cli_opt(args, "why") != NULL);
+	if (!code)
+		r3_reg_hints_dump(stdout, h);
+	r3_reg_hints_free(h);
+	free(p);
+	return code;
+}
+
+static int oracle_country(const struct r3_reg_db *db, const char *alpha2)
+{
+	const struct r3_reg_domain *d = reg_cli_country(db, alpha2);
+	struct r3_reg_channel ch[R3_REG_CHANNELS_MAX];
+	unsigned n = r3_reg_channels(ch, false);
+
+	if (!d)
+		return R3_EXIT_UNKNOWN;
+	r3_reg_derive(d, ch, n);
+	r3_reg_dump_domain(stdout, d, -1);
+	r3_reg_dump_channels(stdout, d, ch, n);
+	return R3_EXIT_OK;
+}
+
+const struct r3_opt reg_cli_oracle_opts[] = {
+	{ "hints", "LIST", "play events instead: drv:0:US,user:DE,...", 0 },
+	{ "radios", "N", "with --hints: how many radios", 0 },
+	{ "why", NULL, "with --hints: say what each event did and why", 0 },
+	REG_DB_OPTS,
+	{ 0 },
+};
+
+int reg_cli_oracle(const struct r3_args *args)
+{
+	const char *list = r3_cli_opt(args, "hints");
+	struct r3_reg_db *db;
+	int code;
+
+	if (!list == !args->count)
+		return r3_cli_usage(args, "a country or --hints is needed");
+	code = reg_cli_open(args, &db);
+	if (code)
+		return code;
+	code = list ? oracle_hints(args, db, list) :
+		      oracle_country(db, args->pos[0]);
+	r3_reg_db_free(db);
+	return code;
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sig.c - who signed a database: detached PKCS#7 against trusted certificates
+ *
+ * The file holds no certificates, so the signer is looked up among the trusted
+ * ones; validity dates are not looked at, as in the kernel: a database must
+ * stay usable after its signer's certificate ran out.
+ */
+#include <dirent.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs7.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "reg_priv.h"
+
+struct r3_reg_trust {
+	STACK_OF(X509) *certs;
+};
+
+/* PEM texts of data/reg/certs, put in by the build. */
+extern const char *const reg_certs_builtin[];
+
+static int add_cert(struct r3_reg_trust *t, X509 *cert)
+{
+	if (sk_X509_num(t->certs) < (int)R3_REG_CERTS_MAX &&
+	    sk_X509_push(t->certs, cert))
+		return 0;
+	X509_free(cert);
+	return -ENOSPC;
+}
+
+/* Every certificate of a PEM text, or the one of a DER. */
+static int add_bytes(struct r3_reg_trust *t, const void *bytes, int len)
+{
+	const unsigned char *der = bytes;
+	BIO *bio = BIO_new_mem_buf(bytes, len);
+	int before = sk_X509_num(t->certs), err = bio ? 0 : -ENOMEM;
+	X509 *cert;
+
+	while (!err && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		err = add_cert(t, cert);
+	BIO_free(bio);
+	if (!err && sk_X509_num(t->certs) == before &&
+	    (cert = d2i_X509(NULL, &der, len)))
+		err = add_cert(t, cert);
+	ERR_clear_error();
+	if (!err && sk_X509_num(t->certs) == before)
+		err = -EINVAL;
+	return err;
+}
+
+#define CERT_FILE_MAX (64 * 1024)
+
+static int add_file(struct r3_reg_trust *t, const char *path,
+		    struct r3_reg_err *err)
+{
+	char *bytes = malloc(CERT_FILE_MAX);
+	FILE *f = bytes ? fopen(path, "re") : NULL;
+	size_t n;
+	int code = f ? 0 : -errno;
+
+	if (f) {
+		n = fread(bytes, 1, CERT_FILE_MAX, f);
+		code = add_bytes(t, bytes, (int)n);
+		fclose(f);
+	}
+	free(bytes);
+	return code ? reg_fail(err, code, 0, "%s: no certificate could be read",
+			       path) :
+		      0;
+}
+
+static int add_folder(struct r3_reg_trust *t, const char *path,
+		      struct r3_reg_err *err)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	char file[4096];
+	int code = dir ? 0 : -errno;
+
+	while (!code && (e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
+		code = add_file(t, file, err);
+	}
+	if (dir)
+		closedir(dir);
+	return code;
+}
+
+static int add_builtin(struct r3_reg_trust *t)
+{
+	int err = 0;
+
+	for (unsigned i = 0; reg_certs_builtin[i] && !err; i++)
+		err = add_bytes(t, reg_certs_builtin[i],
+				(int)strlen(reg_certs_builtin[i]));
+	return err;
+}
+
+int r3_reg_trust_new(struct r3_reg_trust **out, const char *path,
+		     struct r3_reg_err *err)
+{
+	struct r3_reg_trust *t = calloc(1, sizeof(*t));
+	struct stat st;
+	int code;
+
+	if (!t)
+		return -ENOMEM;
+	t->certs = sk_X509_new_null();
+	if (!t->certs)
+		code = reg_fail(err, -ENOMEM, 0, "out of memory");
+	else if (!path)
+		code = add_builtin(t);
+	else if (stat(path, &st))
+		code = reg_fail(err, -errno, 0, "%s: %s", path,
+				strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		code = add_folder(t, path, err);
+	else
+		code = add_file(t, path, err);
+	if (!code && !sk_X509_num(t->certs))
+		code = reg_fail(err, -EINVAL, 0, "%s: holds no certificate",
+				path ? path : "built in");
+	if (code)
+		r3_reg_trust_free(t);
+	else
+		*out = t;
+	return code;
+}
+
+void r3_reg_trust_free(struct r3_reg_trust *t)
+{
+	if (!t)
+		return;
+	sk_X509_pop_free(t->certs, X509_free);
+	free(t);
+}
+
+unsigned r3_reg_trust_count(const struct r3_reg_trust *t)
+{
+	return (unsigned)sk_X509_num(t->certs);
+}
+
+static void name_signer(PKCS7 *p7, const struct r3_reg_trust *t, char *out,
+			size_t max)
+{
+	STACK_OF(X509) *who = PKCS7_get0_signers(p7, t->certs, PKCS7_NOINTERN);
+
+	if (who && sk_X509_num(who) > 0)
+		X509_NAME_get_text_by_NID(
+			X509_get_subject_name(sk_X509_value(who, 0)),
+			NID_commonName, out, (int)max);
+	else if (max)
+		out[0] = '\0';
+	sk_X509_free(who);
+}
+
+static bool signer_known(PKCS7 *p7, const struct r3_reg_trust *t)
+{
+	STACK_OF(X509) *who = PKCS7_get0_signers(p7, t->certs, PKCS7_NOINTERN);
+	bool known = who && sk_X509_num(who) > 0;
+
+	sk_X509_free(who);
+	return known;
+}
+
+static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
+		    size_t len, struct r3_reg_err *err)
+{
+	BIO *content;
+	int ok;
+
+	if (!PKCS7_type_is_signed(p7) || !PKCS7_get_detached(p7))
+		return reg_fail(err, -EPROTO, 0,
+				"not a detached PKCS#7 signature");
+	if (!signer_known(p7, t))
+		return reg_fail(err, -ENOKEY, 0,
+				"signed by none of the %u trusted certificates; --certs names others",
+				r3_reg_trust_count(t));
+	content = BIO_new_mem_buf(bytes, (int)len);
+	if (!content)
+		return reg_fail(err, -ENOMEM, 0, "out of memory");
+	ok = PKCS7_verify(p7, t->certs, NULL, content, NULL,
+			  PKCS7_NOVERIFY | PKCS7_NOINTERN | PKCS7_BINARY);
+	BIO_free(content);
+	if (ok != 1)
+		return reg_fail(err, -EKEYREJECTED, 0,
+				"the signature does not fit the database: one of them was altered, or they belong to different releases");
+	return 0;
+}
+
+int r3_reg_verify(const struct r3_reg_trust *t, const void *bytes, size_t len,
+		  const void *sig, size_t sig_len, char *signer,
+		  size_t signer_max, struct r3_reg_err *err)
+{
+	const unsigned char *p = sig;
+	PKCS7 *p7;
+	int code;
+
+	if (len > R3_REG_DB_MAX || sig_len > R3_REG_DB_MAX)
+		return reg_fail(err, -EPROTO, 0, "too large");
+	p7 = d2i_PKCS7(NULL, &p, (long)sig_len);
+	if (!p7 || p != (const unsigned char *)sig + sig_len) {
+		code = reg_fail(err, -EPROTO, 0,
+				"not a PKCS#7 signature in DER form");
+	} else {
+		code = check_p7(p7, t, bytes, len, err);
+		if (!code && signer)
+			name_signer(p7, t, signer, signer_max);
+	}
+	PKCS7_free(p7);
+	ERR_clear_error();
+	return code;
+}
