@@ -67,10 +67,12 @@ case_is "an unknown module: 125, at once"
 
 for kernel in 6.1 6.12; do
 	lab_run 0 --kernel $kernel --nvme 64M --nvme 1M --e1000e \
-		--modules nvme,e1000e,vfio-pci,vfio_iommu_type1 -- bash -ec '
+		--modules nvme,e1000e,vfio-pci,vfio_iommu_type1 -- bash -xec '
 		[[ $(uname -r) == $LAB_KERNEL.* ]]
-		[[ $(< /sys/block/nvme0n1/size) == 131072 ]]
-		[[ $(< /sys/block/nvme1n1/size) == 2048 ]]
+		sizes=$(for address in $LAB_NVME; do
+			cat /sys/bus/pci/devices/$address/nvme/nvme*/nvme*/size
+		done)
+		[[ $(echo $sizes) == "131072 2048" ]]
 		[[ $(< /sys/class/net/eth0/operstate) ]]
 		[[ -c /dev/vfio/vfio ]]
 		set -- $LAB_NVME $LAB_NIC

@@ -14,10 +14,13 @@ KINDS = ('.c', '.h', '.py', '.sh', 'meson.build')
 
 def files():
     """What git tracks; in a tree without git, all there is."""
-    shown = subprocess.run(['git', 'ls-files'], cwd=ROOT, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    if shown.returncode == 0:
+    try:
+        shown = subprocess.run(['git', 'ls-files'], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, check=True)
         return shown.stdout.splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pass
     skip = ('build', 'cache', '.git')
     return [os.path.relpath(os.path.join(folder, name), ROOT)
             for folder, _, names in os.walk(ROOT) for name in names
