@@ -88,24 +88,25 @@ struct r3_vq_req {
 };
 
 struct r3_vq_device {
-	/* hot: one line */
+	/* hot */
 	struct r3_vring ring;
-	uint16_t avail, used; /* next place to look at, to fill */
-	bool avail_wrap, used_wrap;   /* packed: wrap counters */
-	bool broken;		      /* -EPROTO was returned */
-	bool armed;
-	uint16_t staged; /* pushed, not yet published: requests */
-	uint16_t signalled; /* split: used index at the last signal */
-	uint16_t shadow; /* split: available index as last read */
-	uint16_t count;	 /* requests in flight */
-	uint32_t since;  /* packed: places published since the last signal */
-	/* packed: the first staged place, published last */
-	uint16_t head, head_flags;
-	uint8_t *busy; /* by id: in flight? */
-	void *inflight; /* the queue's part of the inflight region, or NULL */
+	uint16_t avail, used;	    /* next place to look at, to fill */
+	bool avail_wrap, used_wrap; /* packed: wrap counters */
+	bool broken;		    /* -EPROTO was returned */
+	uint16_t shadow;	    /* split: available index as last read */
+	uint16_t places;	    /* of the ring that are in flight */
+	uint16_t count;		    /* requests in flight, not yet pushed */
+	uint16_t staged;	    /* requests pushed, not yet published */
+	uint16_t since;		    /* places published since should_signal */
+	uint16_t head, head_flags;  /* packed: first staged, published last */
+	uint16_t free_entry;	    /* packed: free list of the region */
+	uint8_t *busy;		    /* by id: in flight? */
+	uint16_t *batch;	    /* what is staged */
+	uint16_t *link, *last;	    /* packed: as in the region, by entry */
+	void *inflight;		    /* the queue's region, or NULL */
+	uint64_t counter;
 	const struct r3_regions *mem;
 	/* cold: what the last life left in flight, in order */
-	uint64_t counter;
 	uint16_t *again;
 	uint16_t again_count, again_at;
 	const char *why; /* what was wrong, when broken */
@@ -179,7 +180,8 @@ void r3_vq_device_push(struct r3_vq_device *q, const struct r3_vq_req *req,
 		       uint32_t written);
 /* Let the driver see all that was pushed. */
 void r3_vq_device_publish(struct r3_vq_device *q);
-/* Does the driver want a call for what was published since the last true? */
+/* Does the driver want a call for what was published since this was asked
+ * last? */
 bool r3_vq_device_should_signal(struct r3_vq_device *q);
 
 /* Ask for kicks, then look again: true = requests are waiting, don't sleep.
@@ -202,21 +204,18 @@ struct vq_driver_slot;
 struct r3_vq_driver {
 	struct r3_vring ring;
 	uint16_t avail, used; /* next place to fill, to look at */
-	bool avail_wrap, used_wrap;
-	bool broken;
-	uint16_t free_count; /* descriptors */
-	uint16_t free_head;  /* split: descriptors; packed: ids */
-	uint16_t staged;     /* added, not published: places */
-	uint16_t since;	     /* published since the last should_kick */
-	uint16_t head, head_flags; /* packed: first staged, published last */
-	uint16_t used_seen; /* split: used index as last read */
+	bool avail_wrap, used_wrap; /* packed: wrap counters */
+	bool broken;		    /* -EPROTO was returned */
+	uint16_t free_count, free_head; /* slots, one for each descriptor */
+	uint16_t staged;	    /* added, not published: places */
+	uint16_t since;		    /* published since should_kick: places */
+	uint16_t head, head_flags;  /* packed: first staged, published last */
+	uint16_t count;		    /* requests in flight */
 	struct vq_driver_slot *slot; /* by id */
-	struct r3_vq_buf *bufs;	 /* packed: what each place held, to resubmit */
 	uint64_t seq;
 	uint8_t *table; /* indirect tables, one for each id, or NULL */
 	uint64_t table_addr;
 	uint16_t table_max; /* entries of each */
-	uint16_t count; /* requests in flight */
 	const char *why;
 };
 
