@@ -130,10 +130,10 @@ static int allow_restricted(scmp_filter_ctx ctx)
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill),
 				       1, SCMP_A0(SCMP_CMP_EQ,
-						  (unsigned)getpid()));
+						  (unsigned)getpid(), 0));
 	for (unsigned i = 0; i < R3_COUNT(fcntls) && !err; i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-				       SCMP_A1(SCMP_CMP_EQ, fcntls[i]));
+				       SCMP_A1(SCMP_CMP_EQ, fcntls[i], 0));
 	return err;
 }
 
