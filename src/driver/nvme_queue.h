@@ -69,6 +69,12 @@ static inline uint16_t nvme_queue_in_flight(const struct nvme_queue *q)
 	return (uint16_t)(q->size - 1 - q->free_count);
 }
 
+/* The slot that the next nvme_queue_add() takes.  There must be room. */
+static inline uint16_t nvme_queue_next_slot(const struct nvme_queue *q)
+{
+	return q->free[q->free_count - 1];
+}
+
 /**
  * nvme_queue_add() - put a command into the submission queue
  * @sqe:  all but its cid
