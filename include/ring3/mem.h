@@ -21,7 +21,7 @@ int r3_memfd(const char *name, size_t len);
 /**
  * r3_memfd_check() - is this fd safe to map?
  * A peer's memory file must be a memfd sealed against shrinking, or every
- * access could fault: then whoever maps it needs r3_mem_guard().
+ * access could fault: then whoever maps it needs r3_guard_add().
  * Return: 0 when sealed and at least @off + @len long; -EPERM when not
  * sealed but long enough; -ERANGE when too short; -EBADF and so on.
  */
@@ -35,6 +35,34 @@ int r3_memfd_check(int fd, uint64_t off, uint64_t len);
  */
 int r3_map(int fd, uint64_t off, size_t len, int prot, void **out);
 void r3_unmap(void *addr, size_t len);
+
+/*
+ * A file that a peer can truncate: touching what is gone raises SIGBUS.  A
+ * guard turns that into zeros in private memory, a note, and a wake-up, so
+ * that only this peer is cut off.  A fault outside of all guards is a crash
+ * as before.
+ */
+struct r3_guard {
+	void *addr; /* NULL: not in use */
+	size_t len;
+	int wake_fd;
+	volatile bool hit;
+	struct r3_guard *next;
+};
+
+/**
+ * r3_guard_add() - from now on a fault in this mapping is the peer's
+ * @g:	     the caller's memory, until r3_guard_del()
+ * @addr:    a mapping of whole pages, huge ones included
+ * @wake_fd: eventfd written to on a fault; -1: none
+ *
+ * On the first fault all of the mapping is replaced.  Call in the thread that
+ * touches the memory, not from within a signal handler.
+ */
+void r3_guard_add(struct r3_guard *g, void *addr, size_t len, int wake_fd);
+void r3_guard_del(struct r3_guard *g); /* before it is unmapped */
+/* For the process's SIGBUS handler: true when a guard took care of it. */
+bool r3_guard_fault(void *addr);
 
 /*
  * A table of regions that don't overlap, sorted by address: a guest's memory,

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "ring3/mem.h"
 #include "server_priv.h"
 
 static struct r3_server_page *fault_page;
@@ -60,6 +61,8 @@ static void note(int signal, siginfo_t *info, void *context)
 	bool own = info->si_code > 0 ||
 		   (signal == SIGABRT && info->si_pid == getpid());
 
+	if (signal == SIGBUS && r3_guard_fault(info->si_addr))
+		return; /* a peer's doing, not ours */
 	if (!c->signal) {
 		c->signal = signal;
 		if (own) {
@@ -71,7 +74,8 @@ static void note(int signal, siginfo_t *info, void *context)
 	 * what it sends itself: go by the shell's convention. */
 	if (getpid() == 1)
 		_exit(128 + signal);
-	/* SA_RESETHAND: the same signal again ends the process */
+	/* the same signal again ends the process; SIGBUS has no SA_RESETHAND */
+	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 	raise(signal);
 }
 
@@ -91,4 +95,7 @@ void server_catch_faults(struct r3_server_page *page)
 		sigaltstack(&stack, NULL);
 	for (unsigned i = 0; i < R3_COUNT(fault_signals); i++)
 		sigaction(fault_signals[i], &sa, NULL);
+	/* survives as often as peers truncate their memory */
+	sa.sa_flags &= ~SA_RESETHAND;
+	sigaction(SIGBUS, &sa, NULL);
 }

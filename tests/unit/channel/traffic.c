@@ -237,7 +237,7 @@ static void traffic(void **state)
 		}
 	}
 	drain(w);
-	assert_true(w->completed > ROUNDS / 20);
+	assert_true(w->completed > ROUNDS / 50);
 	assert_true(w->kicks > 0 && w->calls > 0);
 	pair_close(&w->p);
 	free(w);
