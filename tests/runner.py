@@ -54,7 +54,15 @@ def say(text):
 
 
 def show_tail(output):
-    for line in output.splitlines()[-TAIL_LINES:]:
+    lines = output.splitlines()
+    if len(lines) > TAIL_LINES:
+        # What failed may stand far above a report of leaks.
+        for at, line in enumerate(lines[:-TAIL_LINES]):
+            if re.match(r'not ok \d|FAILED:', line):
+                for more in lines[at:at + 4]:
+                    say(f'    | {more}')
+        say('    | ...')
+    for line in lines[-TAIL_LINES:]:
         say(f'    | {line}')
 
 

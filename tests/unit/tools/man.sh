@@ -15,8 +15,11 @@ number=0
 for page in "${pages[@]}"; do
 	number=$((number + 1))
 	name=$(basename "$page" .scd)
-	if scdoc < "$page" > "$out/$name" 2> "$out/err" &&
-	   mandoc -Tlint -Wwarning "$out/$name" > "$out/err" 2>&1; then
+	scdoc < "$page" > "$out/$name" 2> "$out/err"
+	# scdoc writes more paragraph breaks than needed; that is no mistake.
+	mandoc -Tlint -Wwarning "$out/$name" 2>&1 |
+		grep -v 'skipping paragraph macro' >> "$out/err"
+	if [[ ! -s $out/err ]]; then
 		echo "ok $number - $name"
 	else
 		echo "not ok $number - $name"
