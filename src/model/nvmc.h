@@ -123,7 +123,7 @@ struct nvmc_sq {
 	uint16_t cqid;
 	bool deleting; /* ends when nothing is in flight */
 	bool bad_tail; /* reported; nothing is taken until a good one */
-	struct nvmc_req *delete_req;
+	struct nvmc_req *delete_req; /* its Delete command */
 };
 
 struct nvmc_cq {

@@ -261,6 +261,7 @@ bool nvmc_delete_sq(struct nvmc *n, unsigned sqid, struct nvmc_req *r)
 		return false;
 	sq->deleting = true;
 	sq->delete_req = r;
+	r->status = R3_NVME_SUCCESS;
 	sq->in_flight++; /* not before the stalled ones are out */
 	while ((s = *at)) {
 		if (s->sqid != sqid) {
