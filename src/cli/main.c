@@ -2,6 +2,7 @@
 /* main.c - the ring3 command: its table of parts */
 #include <stdio.h>
 
+#include "cmd_node.h"
 #include "cmds.h"
 
 static int run_version(const struct r3_args *args)
@@ -18,10 +19,36 @@ static const struct r3_cmd commands[] = {
 	{ .name = "completion", .args = "bash|zsh", .min_args = 1,
 	  .max_args = 1, .run = run_completion,
 	  .summary = "print a shell's completion script" },
+	{ .name = "config", .sub = r3_cmd_config,
+	  .summary = "configuration files" },
+	{ .name = "console", .args = "[GUEST]", .max_args = 1,
+	  .opts = node_cli_console_opts, .run = node_cli_console,
+	  .summary = "attach to a guest's console; Ctrl-] leaves it" },
+	{ .name = "doctor", .opts = node_cli_doctor_opts,
+	  .run = node_cli_doctor,
+	  .summary = "what this machine has and lacks, and what to do" },
+	{ .name = "down", .args = "[NODE]", .max_args = 1,
+	  .opts = node_cli_down_opts, .run = node_cli_down,
+	  .summary = "end a node: guests first, then its servers" },
+	{ .name = "drill", .args = "NODE.conf", .min_args = 1, .max_args = 1,
+	  .opts = node_cli_drill_opts, .run = node_cli_drill,
+	  .summary = "run a guest's job while servers are killed" },
+	{ .name = "logs", .args = "[SERVER]", .max_args = 1,
+	  .opts = node_cli_logs_opts, .run = node_cli_logs,
+	  .summary = "print the logs of a node, or of one server" },
 	{ .name = "reg", .sub = r3_cmd_reg,
 	  .summary = "802.11 regulatory domains: exact, explained, offline" },
+	{ .name = "restart", .args = "SERVER", .min_args = 1, .max_args = 1,
+	  .opts = node_cli_restart_opts, .run = node_cli_restart,
+	  .summary = "end one server and start it again" },
+	{ .name = "status", .args = "[NODE]", .max_args = 1,
+	  .opts = node_cli_status_opts, .run = node_cli_status,
+	  .summary = "each server's state, restarts and throughput" },
 	{ .name = "synopsis", .run = run_synopsis,
 	  .summary = "print every command with its options" },
+	{ .name = "up", .args = "NODE.conf", .min_args = 1, .max_args = 1,
+	  .opts = node_cli_up_opts, .run = node_cli_up,
+	  .summary = "start a node, wait until it is ready" },
 	{ .name = "version", .run = run_version,
 	  .summary = "print the version" },
 	{ 0 },

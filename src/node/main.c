@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * main.c - ring3-supervisor: starts a node's servers and keeps them alive
+ *
+ * Its plan comes on standard input from `ring3 up`, its log goes to standard
+ * error.  When it dies, the servers die (PDEATHSIG): nothing runs unwatched.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ring3/log.h"
+#include "sup.h"
+
+/* Servers may spin on every CPU: we must run all the same. */
+static void rise(void)
+{
+	struct sched_param p = { .sched_priority = 1 };
+
+	if (!sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p))
+		return;
+	if (!setpriority(PRIO_PROCESS, 0, -10))
+		sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK,
+				   &(struct sched_param){ 0 });
+}
+
+static int open_rundir(struct sup *sup)
+{
+	const char *path = sup->node->rundir;
+	int err;
+
+	sup->dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (sup->dir < 0) {
+		err = -errno;
+		r3_log(R3_ERROR, "node", sup->node->name, "%s: %m", path);
+		return err;
+	}
+	mkdirat(sup->dir, "log", 0700);
+	mkdirat(sup->dir, "crash", 0700);
+	sup->lock = openat(sup->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC,
+			   0600);
+	if (sup->lock >= 0 && !flock(sup->lock, LOCK_EX | LOCK_NB))
+		return 0;
+	err = -errno;
+	r3_log(R3_ERROR, "node", sup->node->name, "%s/lock: %m; is the node "
+	       "running already? 'ring3 status %s'", path, sup->node->name);
+	return err;
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct sup *sup = arg;
+	struct signalfd_siginfo si;
+
+	(void)events;
+	if (read(sup->signals, &si, sizeof(si)) == sizeof(si))
+		sup_stop(sup);
+}
+
+static int watch_signals(struct sup *sup)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sup->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (sup->signals < 0)
+		return -errno;
+	return r3_loop_watch(sup->loop, &sup->signal_watch, sup->signals,
+			     EPOLLIN, on_signal, sup);
+}
+
+static void tick(void *arg)
+{
+	struct sup *sup = arg;
+
+	sup_rates(sup);
+	for (unsigned i = 0; i < sup->node->server_count; i++)
+		sup_log_bound(&sup->servers[i].unit);
+	for (unsigned i = 0; i < sup->node->guest_count; i++)
+		sup_log_bound(&sup->guests[i].unit);
+	r3_timer_set(sup->loop, &sup->tick, SUP_TICK_MS * R3_NS_PER_MS, tick,
+		     sup);
+}
+
+static int start(struct sup *sup)
+{
+	int err;
+
+	umask(077);
+	sup->start_ns = sup->tick_ns = r3_now_ns();
+	sup->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (sup->null < 0)
+		return -errno;
+	err = r3_loop_open(&sup->loop);
+	if (!err)
+		err = open_rundir(sup);
+	if (err)
+		return err;
+	sup_namespaces(sup);
+	err = sup_open_all(sup);
+	if (!err)
+		err = watch_signals(sup);
+	if (!err)
+		err = sup_control_open(sup);
+	if (err)
+		return err;
+	rise();
+	tick(sup);
+	for (unsigned i = 0; i < sup->node->server_count; i++)
+		sup_event(&sup->servers[i].unit, LIFE_START);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct sup sup = { .dir = -1 };
+	int err;
+
+	(void)argv;
+	if (argc != 1 || isatty(STDIN_FILENO)) {
+		fprintf(stderr, "ring3-supervisor is started by 'ring3 up'\n");
+		return 2;
+	}
+	err = r3_node_plan_read(&sup.node, stdin);
+	if (err) {
+		fprintf(stderr, "ring3-supervisor: the plan is not one: %s\n",
+			strerror(-err));
+		return 2;
+	}
+	err = start(&sup);
+	if (err) {
+		r3_log(R3_ERROR, "node", sup.node->name, "can't start: %s",
+		       strerror(-err));
+	} else {
+		err = r3_loop_run(sup.loop);
+		sup_control_close(&sup);
+		r3_log(R3_INFO, "node", sup.node->name, "is down");
+	}
+	if (sup.servers)
+		sup_close_all(&sup);
+	return err ? 1 : 0;
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* unit.c - life and death of servers and guests: does what life.c says */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ring3/log.h"
+#include "sup.h"
+
+bool sup_is_guest(const struct sup_unit *u)
+{
+	const struct sup *sup = u->sup;
+
+	return (const void *)u >= (const void *)sup->guests &&
+	       (const void *)u <
+		       (const void *)(sup->guests + sup->node->guest_count);
+}
+
+struct sup_unit *sup_find(struct sup *sup, const char *name)
+{
+	for (unsigned i = 0; i < sup->node->server_count; i++) {
+		if (!strcmp(sup->servers[i].unit.name, name))
+			return &sup->servers[i].unit;
+	}
+	for (unsigned i = 0; i < sup->node->guest_count; i++) {
+		if (!strcmp(sup->guests[i].unit.name, name))
+			return &sup->guests[i].unit;
+	}
+	return NULL;
+}
+
+/* ---- hangs -------------------------------------------------------------- */
+
+/* Stopped, or looked at by a debugger: silent on purpose. */
+static bool is_stopped(pid_t pid)
+{
+	char path[64], text[1024], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	p = strstr(text, "\nState:\t");
+	if (p && (p[8] == 'T' || p[8] == 't'))
+		return true;
+	p = strstr(text, "\nTracerPid:\t");
+	return p && p[12] != '0';
+}
+
+static void watch_silence(struct sup_server *s);
+
+static void silent(void *arg)
+{
+	struct sup_server *s = arg;
+	uint64_t now = r3_now_ns();
+
+	if (is_stopped(s->unit.pid))
+		s->beat_ns = now;
+	if (now - s->beat_ns >= s->plan->hang_ms * R3_NS_PER_MS &&
+	    (s->unit.life.state != LIFE_STARTING ||
+	     now - s->unit.life.born_ns >= SUP_READY_MS * R3_NS_PER_MS)) {
+		sup_event(&s->unit, LIFE_HUNG);
+		return;
+	}
+	watch_silence(s);
+}
+
+static void watch_silence(struct sup_server *s)
+{
+	uint64_t limit = s->plan->hang_ms * R3_NS_PER_MS;
+	uint64_t quiet = r3_now_ns() - s->beat_ns;
+
+	r3_timer_set(s->unit.sup->loop, &s->silent,
+		     quiet < limit ? limit - quiet : limit, silent, s);
+}
+
+/* ---- birth -------------------------------------------------------------- */
+
+static int spawn_server(struct sup_server *s)
+{
+	struct sup_unit *u = &s->unit;
+	char *argv[] = { s->plan->program, (char *)u->name, "--supervised",
+			 NULL };
+	struct sup_child c = { .name = u->name, .log = u->log, .argv = argv };
+	int pair[2], err;
+
+	if (s->fence_failed)
+		return -EIO;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	s->control = pair[0];
+	c.control = pair[1];
+	c.exe = open(s->plan->program, O_PATH | O_CLOEXEC);
+	err = c.exe < 0 ? -errno : sup_greet(s, pair[0]);
+	if (!err)
+		err = r3_loop_watch(u->sup->loop, &s->control_watch, pair[0],
+				    EPOLLIN, sup_heard, s);
+	if (!err) {
+		u->pid = sup_spawn(u->sup, &c, &u->pidfd);
+		err = u->pid < 0 ? (int)u->pid : 0;
+	}
+	close(pair[1]);
+	if (c.exe >= 0)
+		close(c.exe);
+	if (err) {
+		sup_hush(s);
+		return err;
+	}
+	s->beat_ns = r3_now_ns();
+	watch_silence(s);
+	return 0;
+}
+
+static void died(void *arg, uint32_t events);
+
+static void birth(struct sup_unit *u)
+{
+	int err;
+
+	r3_timer_cancel(&u->due);
+	u->killed_ns = 0;
+	if (sup_is_guest(u))
+		err = sup_guest_spawn((struct sup_guest *)u);
+	else
+		err = spawn_server((struct sup_server *)u);
+	if (!err)
+		err = r3_loop_watch(u->sup->loop, &u->death, u->pidfd, EPOLLIN,
+				    died, u);
+	if (!err)
+		return;
+	snprintf(u->cause, sizeof(u->cause), "not started: %s",
+		 strerror(-err));
+	r3_log(R3_ERROR, "node", u->name, "%s", u->cause);
+	u->pid = 0;
+	u->life.after = R3_AFTER_EXIT;
+	sup_event(u, LIFE_DIED);
+}
+
+/* ---- death -------------------------------------------------------------- */
+
+/* Before anything that the device could write to is used again. */
+static void fence(struct sup_server *s)
+{
+	for (unsigned i = 0; i < s->plan->opt_count; i++) {
+		int err;
+
+		if (s->plan->opts[i].kind != R3_NODE_PCI)
+			continue;
+		err = r3_vfio_fence(&s->vfio[i]);
+		if (!err || err == -EOPNOTSUPP)
+			continue;
+		s->fence_failed = true;
+		r3_log(R3_ERROR, "node", s->unit.name, "%s can't be reset: "
+		       "%s; the server stays down, power-cycle the device",
+		       s->plan->opts[i].value, strerror(-err));
+	}
+}
+
+static void server_died(struct sup_server *s, const siginfo_t *si)
+{
+	struct sup_unit *u = &s->unit;
+	struct r3_crash crash = s->page->crash; /* copied once */
+	bool exited = si->si_code == CLD_EXITED;
+
+	sup_hush(s);
+	fence(s);
+	if (u->life.hung)
+		u->life.after = R3_AFTER_HANG;
+	else if (crash.valid)
+		u->life.after = R3_AFTER_FAULT;
+	else if (!exited || (crash.signal &&
+			     si->si_status == 128 + crash.signal))
+		u->life.after = R3_AFTER_KILL;
+	else
+		u->life.after = R3_AFTER_EXIT;
+	sup_cause(u, si->si_code, si->si_status, &crash);
+	if (u->life.asked && u->life.after == R3_AFTER_EXIT)
+		return;
+	r3_log(R3_WARN, "node", u->name, "died: %s pid=%d lived_ms=%llu",
+	       u->cause, (int)u->pid, (unsigned long long)
+	       ((u->ended_ns - u->life.born_ns) / R3_NS_PER_MS));
+	if (u->life.after != R3_AFTER_KILL)
+		sup_crash(s, &crash);
+}
+
+static void died(void *arg, uint32_t events)
+{
+	struct sup_unit *u = arg;
+	siginfo_t si = { 0 };
+
+	(void)events;
+	if (waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED | WNOHANG) ||
+	    !si.si_pid)
+		return;
+	r3_loop_unwatch(u->sup->loop, &u->death);
+	close(u->pidfd);
+	u->pidfd = -1;
+	u->ended_ns = u->killed_ns ? u->killed_ns : r3_now_ns();
+	if (sup_is_guest(u)) {
+		sup_cause(u, si.si_code, si.si_status, NULL);
+		r3_log(R3_INFO, "node", u->name, "the guest has ended: %s",
+		       u->cause);
+	} else {
+		server_died((struct sup_server *)u, &si);
+	}
+	u->pid = 0;
+	sup_event(u, LIFE_DIED);
+}
+
+/* ---- the machine -------------------------------------------------------- */
+
+static void due(void *arg)
+{
+	sup_event(arg, LIFE_DUE);
+}
+
+static void send_signal(struct sup_unit *u, int signal)
+{
+	if (u->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, u->pidfd, signal, NULL, 0);
+	if (!u->killed_ns)
+		u->killed_ns = r3_now_ns();
+}
+
+static void is_ready(struct sup_unit *u)
+{
+	uint64_t now = r3_now_ns();
+	uint64_t from = u->ended_ns ? u->ended_ns : u->life.born_ns;
+
+	if (u->restarts)
+		u->took_us[u->took_count++ % SUP_SAMPLES] = (uint32_t)r3_min(
+			(now - from) / R3_NS_PER_US, UINT32_MAX);
+	r3_log(R3_INFO, "node", u->name, "is up pid=%d took_us=%llu",
+	       (int)u->pid, (unsigned long long)((now - from) / R3_NS_PER_US));
+	sup_all_up(u->sup);
+}
+
+static void go_on_stopping(struct sup *sup);
+
+static void do_action(struct sup_unit *u, enum life_action action,
+		      unsigned delay_ms)
+{
+	switch (action) {
+	case LIFE_SPAWN:
+		if (u->ended_ns)
+			u->restarts++;
+		birth(u);
+		if (sup_is_guest(u)) /* nobody says so for it */
+			sup_event(u, LIFE_READY);
+		break;
+	case LIFE_KILL:
+		send_signal(u, SIGKILL);
+		break;
+	case LIFE_ASK:
+		send_signal(u, SIGTERM);
+		/* a stopped process can't answer */
+		if (u->pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, u->pidfd, SIGCONT,
+				NULL, 0);
+		/* fall through */
+	case LIFE_DELAY:
+		r3_timer_set(u->sup->loop, &u->due, delay_ms * R3_NS_PER_MS,
+			     due, u);
+		break;
+	case LIFE_GIVE_UP:
+		r3_log(R3_ERROR, "node", u->name, "given up after %u quick "
+		       "deaths: %s; look at %s, then 'ring3 restart %s'",
+		       u->life.quick, u->cause, u->log_path, u->name);
+		break;
+	default:
+		break;
+	}
+}
+
+void sup_event(struct sup_unit *u, enum life_event event)
+{
+	unsigned delay_ms = 0;
+	enum life_state before = u->life.state;
+	enum life_action action;
+
+	/* a guest's memory is gone with it: it is not started again */
+	if (event == LIFE_DIED && sup_is_guest(u) &&
+	    u->life.state != LIFE_ENDING) {
+		u->life.state = LIFE_STOPPING;
+		r3_timer_cancel(&u->due);
+	}
+	action = life_step(&u->life, event, r3_now_ns(), &delay_ms);
+	do_action(u, action, delay_ms);
+	if (event == LIFE_READY && u->life.state == LIFE_UP &&
+	    before == LIFE_STARTING)
+		is_ready(u);
+	if (event == LIFE_DIED && u->life.state == LIFE_DOWN)
+		r3_timer_cancel(&u->due);
+	if (u->sup->stopping && event == LIFE_DIED)
+		go_on_stopping(u->sup);
+	if (u->life.state != before)
+		sup_callers_look(u->sup);
+}
+
+void sup_all_up(struct sup *sup)
+{
+	for (unsigned i = 0; i < sup->node->server_count; i++) {
+		if (sup->servers[i].unit.life.state != LIFE_UP)
+			return;
+	}
+	if (sup->guests_started || sup->stopping)
+		return;
+	sup->guests_started = true;
+	for (unsigned i = 0; i < sup->node->guest_count; i++)
+		sup_event(&sup->guests[i].unit, LIFE_START);
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static bool listens_at(const struct sup_server *s, const char *path)
+{
+	for (unsigned i = 0; i < s->plan->opt_count; i++) {
+		if (s->plan->opts[i].kind == R3_NODE_LISTEN &&
+		    !strcmp(s->plan->opts[i].value, path))
+			return true;
+	}
+	return false;
+}
+
+static bool uses(const struct sup_server *user, const struct sup_server *s)
+{
+	for (unsigned i = 0; i < user->plan->opt_count; i++) {
+		const struct r3_node_opt *o = &user->plan->opts[i];
+
+		if (o->kind == R3_NODE_SOCKET && listens_at(s, sup_socket_path(o)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_used(const struct sup *sup, const struct sup_server *s)
+{
+	for (unsigned i = 0; i < sup->node->server_count; i++) {
+		const struct sup_server *user = &sup->servers[i];
+
+		if (user != s && life_has_process(&user->unit.life) &&
+		    uses(user, s))
+			return true;
+	}
+	return false;
+}
+
+/* Guests first, then whoever nobody uses any more. */
+static void go_on_stopping(struct sup *sup)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < sup->node->guest_count; i++) {
+		struct sup_unit *u = &sup->guests[i].unit;
+
+		sup_event(u, LIFE_STOP);
+		any |= life_has_process(&u->life);
+	}
+	if (any)
+		return;
+	for (unsigned i = 0; i < sup->node->server_count; i++) {
+		struct sup_server *s = &sup->servers[i];
+
+		if (!life_has_process(&s->unit.life)) {
+			sup_event(&s->unit, LIFE_STOP);
+			continue;
+		}
+		any = true;
+		if (!is_used(sup, s))
+			sup_event(&s->unit, LIFE_STOP);
+	}
+	if (!any)
+		r3_loop_stop(sup->loop, 0);
+}
+
+void sup_stop(struct sup *sup)
+{
+	if (sup->stopping)
+		return;
+	sup->stopping = true;
+	r3_log(R3_INFO, "node", sup->node->name, "going down");
+	go_on_stopping(sup);
+}
