@@ -10,7 +10,7 @@
  *
  * A mapping is a struct r3_region of mem.h: addr is the I/O address, prot what
  * the user may do, host where this process sees the memory (or NULL), iova the
- * same as addr, tag the caller's.
+ * same as addr, tag the caller's; fd says nothing.
  *
  * Not thread-safe; not for the data path, except r3_space_find().
  */
@@ -51,12 +51,13 @@ struct r3_space_mem {
 };
 
 /*
- * A back end.  It is only called with mappings that passed every check.
- * map() may set reg->host when it maps the memory for itself (and undoes that
- * in unmap()); it returns 0 or a negative errno and then nothing has changed.
+ * A back end.  It is only called with mappings that passed every check; fd is
+ * the memory's file (or -1).  It returns 0, or a negative errno and then
+ * nothing has changed.
  */
 struct r3_space_ops {
-	int (*map)(void *ctx, struct r3_region *reg);
+	bool needs_host; /* memory without host is mmapped for the mapping */
+	int (*map)(void *ctx, const struct r3_region *reg);
 	int (*unmap)(void *ctx, const struct r3_region *reg);
 	void (*close)(void *ctx); /* may be NULL */
 };
@@ -157,7 +158,8 @@ int r3_space_open_local(struct r3_space **out,
  * (r3_vfio_fence()).  Ranges, page sizes and the number of mappings come from
  * VFIO_IOMMU_GET_INFO; without that capability (kernel before 5.4) 39 bits
  * minus the x86 interrupt window are assumed.
- * Memory without host is mmapped for the time of the mapping.
+ * Memory without host is mmapped for the time of the mapping.  When the kernel
+ * has no room left for mappings: -ENOSPC.
  * Return: 0, -EPERM (no type1 IOMMU is set), or what the kernel said.
  */
 int r3_space_open_type1(struct r3_space **out, int container);

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vfu_dma.c - the vfio-user server: the client's memory */
+#include "ring3/log.h"
+#include "vfu.h"
+
+/* ---- commands ----------------------------------------------------------- */
+
+int vfu_dma_map(struct r3_vfu *v, struct vfu_req *r)
+{
+	const struct vu_dma_map *m = vfu_head(r, sizeof(*m));
+	struct r3_space_mem mem = { .fd = -1 };
+	uint32_t flags;
+	uint64_t addr;
+	int err, prot;
+
+	if (!m || r->len != sizeof(*m) || r3_get_le32(m->argsz) < sizeof(*m))
+		return -EINVAL;
+	flags = r3_get_le32(m->flags);
+	if (flags & ~(uint32_t)(VU_MAP_READ | VU_MAP_WRITE))
+		return -EINVAL;
+	if (r->fd_count != 1)
+		return r->fd_count ? -EINVAL : -EOPNOTSUPP;
+	prot = (flags & VU_MAP_READ ? R3_READ : 0) |
+	       (flags & VU_MAP_WRITE ? R3_WRITE : 0);
+	addr = r3_get_le64(m->addr);
+	mem.fd = r->fds[0];
+	mem.off = r3_get_le64(m->offset);
+	mem.len = r3_get_le64(m->size);
+	v->last = NULL;
+	err = r3_space_map(v->space, addr, &mem, prot);
+	if (err == -EPERM)
+		r3_log(R3_WARN, "vfio-user", v->desc.name, "refused memory "
+		       "that its client could truncate; let it seal its memfd "
+		       "or allow unsealed memory addr=0x%llx",
+		       (unsigned long long)addr);
+	if (!err && v->ops->dma_added)
+		v->ops->dma_added(v->ctx, r3_space_find(v->space, addr,
+							mem.len, 0));
+	return err;
+}
+
+static void tell_gone(struct r3_vfu *v, const struct r3_region *reg)
+{
+	v->last = NULL;
+	if (v->ops->dma_gone)
+		v->ops->dma_gone(v->ctx, reg);
+}
+
+static void unmap_all(struct r3_vfu *v)
+{
+	while (r3_space_count(v->space)) {
+		const struct r3_region *reg = r3_space_at(v->space, 0);
+		uint64_t addr = reg->addr, len = reg->len;
+
+		tell_gone(v, reg);
+		r3_space_unmap(v->space, addr, len);
+	}
+}
+
+int vfu_dma_unmap(struct r3_vfu *v, struct vfu_req *r)
+{
+	const struct vu_dma_unmap *m = vfu_head(r, sizeof(*m));
+	const struct r3_region *reg;
+	uint64_t addr, len;
+	uint32_t flags;
+
+	if (!m || r->len != sizeof(*m) || r3_get_le32(m->argsz) < sizeof(*m))
+		return -EINVAL;
+	flags = r3_get_le32(m->flags);
+	addr = r3_get_le64(m->addr);
+	len = r3_get_le64(m->size);
+	if (flags & VU_UNMAP_DIRTY)
+		return -EOPNOTSUPP;
+	if (flags == VU_UNMAP_ALL && !addr && !len) {
+		unmap_all(v);
+	} else if (flags) {
+		return -EINVAL;
+	} else {
+		reg = r3_space_find(v->space, addr, len, 0);
+		if (!reg || reg->addr != addr || reg->len != len)
+			return -ENOENT;
+		tell_gone(v, reg);
+		r3_space_unmap(v->space, addr, len);
+	}
+	vfu_reply(r, m, sizeof(*m));
+	return 0;
+}
+
+void vfu_dma_drop(struct r3_vfu *v)
+{
+	if (v->space)
+		unmap_all(v);
+}
+
+/* ---- the data path ------------------------------------------------------ */
+
+static void fault(struct r3_vfu *v, uint64_t addr, uint64_t len, int prot)
+{
+	bool write = prot & R3_WRITE;
+
+	v->stats.dma_faults++;
+	if (v->faults_logged++ < VFU_FAULT_LOG)
+		r3_log(R3_WARN, "vfio-user", v->desc.name, "DMA refused: %s; "
+		       "the client's driver gave an address that it has not "
+		       "mapped for this addr=0x%llx len=%llu direction=%s",
+		       r3_vfu_bus_master(v) ? "outside the space"
+					    : "bus mastering is off",
+		       (unsigned long long)addr, (unsigned long long)len,
+		       write ? "write" : "read");
+	if (v->ops->dma_fault)
+		v->ops->dma_fault(v->ctx, addr, len, write);
+}
+
+static void *within(const struct r3_region *reg, uint64_t addr, uint64_t len,
+		    int prot)
+{
+	uint64_t at = addr - reg->addr;
+
+	if (addr < reg->addr || at > reg->len || len > reg->len - at ||
+	    (reg->prot & prot) != prot)
+		return NULL;
+	return reg->host + at;
+}
+
+void *r3_vfu_dma(struct r3_vfu *v, uint64_t addr, uint64_t len, int prot)
+{
+	void *p = v->last ? within(v->last, addr, len, prot) : NULL;
+
+	if (!p) {
+		v->last = r3_space_find(v->space, addr, len, prot);
+		p = v->last ? within(v->last, addr, len, prot) : NULL;
+	}
+	if (!p || !r3_vfu_bus_master(v)) {
+		fault(v, addr, len, prot);
+		return NULL;
+	}
+	return p;
+}
+
+const struct r3_region *r3_vfu_dma_region(const struct r3_vfu *v,
+					  uint64_t addr)
+{
+	return r3_space_find(v->space, addr, 1, 0);
+}
+
+/* One step for each mapping that the range crosses. */
+static int copy(struct r3_vfu *v, uint64_t addr, void *buf, size_t len,
+		int prot)
+{
+	uint64_t last;
+
+	if (len && !r3_add(addr, (uint64_t)len - 1, &last)) {
+		fault(v, addr, len, prot);
+		return -EFAULT;
+	}
+	while (len) {
+		const struct r3_region *reg = r3_vfu_dma_region(v, addr);
+		size_t n = reg ? r3_min(len, reg->len - (addr - reg->addr))
+			       : len;
+		void *p = r3_vfu_dma(v, addr, n, prot);
+
+		if (!p)
+			return -EFAULT;
+		if (prot & R3_WRITE)
+			memcpy(p, buf, n);
+		else
+			memcpy(buf, p, n);
+		buf = (char *)buf + n;
+		addr += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int r3_vfu_dma_read(struct r3_vfu *v, uint64_t addr, void *buf, size_t len)
+{
+	return copy(v, addr, buf, len, R3_READ);
+}
+
+int r3_vfu_dma_write(struct r3_vfu *v, uint64_t addr, const void *buf,
+		     size_t len)
+{
+	return copy(v, addr, (void *)buf, len, R3_WRITE);
+}
+
+bool r3_vfu_bus_master(const struct r3_vfu *v)
+{
+	return v->desc.config->data[PCI_COMMAND] & PCI_COMMAND_MASTER;
+}
