@@ -90,9 +90,10 @@ static void detach(struct r3_vfu *v)
 {
 	bool was_ready = v->state == VFU_READY;
 	const char *why = v->drop_why;
+	int fd = v->conn.fd;
 
 	r3_loop_unwatch(v->loop, &v->conn);
-	close(v->conn.fd);
+	close(fd);
 	r3_timer_cancel(&v->deadline);
 	r3_timer_cancel(&v->again);
 	sock_close_fds(v->fds, v->fd_count);
