@@ -243,7 +243,7 @@ static int vring_fd(struct r3_vub *v, const union vu_payload *p,
 {
 	*index = p->u64 & VU_INDEX;
 	if (*index >= v->config.queues || p->u64 & ~(VU_INDEX | VU_NO_FD) ||
-	    !(p->u64 & VU_NO_FD) != v->in.fd_count)
+	    v->in.fd_count != (p->u64 & VU_NO_FD ? 0 : 1))
 		return -EPROTO;
 	*fd = vu_take_fd(&v->in, 0);
 	return 0;
