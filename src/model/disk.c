@@ -13,6 +13,7 @@ enum {
 	DISK_INLINE_MAX = 128 * 1024, /* bytes written at once */
 	DISK_ZEROES = 64 * 1024,
 	DISK_WORKERS = 8, /* io_uring's threads */
+	DISK_ALIGN = 512, /* of memory, for direct I/O */
 };
 #define SLOW_NS	     (5 * R3_NS_PER_MS) /* a write that took this blocked */
 #define SLOW_HOLD_NS R3_NS_PER_S
@@ -68,6 +69,7 @@ static void zero_pieces(struct disk *d, struct nvmc_req *r)
 {
 	uint64_t left = r3_min(r->len - r->done, NVMC_TRANSFER_MAX);
 
+	memset(d->zeroes, 0, DISK_ZEROES);
 	for (r->count = 0; left; r->count++) {
 		size_t part = r3_min(left, DISK_ZEROES);
 
@@ -288,9 +290,52 @@ static bool write_now(struct disk *d, struct nvmc_req *r)
 	return true;
 }
 
+/* ---- direct, from memory that the device below can't take ------------------------ */
+
+static bool is_direct_aligned(const struct nvmc_req *r)
+{
+	for (uint32_t i = 0; i < r->count; i++) {
+		if (((uintptr_t)r->iov[i].iov_base | r->iov[i].iov_len) &
+		    (DISK_ALIGN - 1))
+			return false;
+	}
+	return true;
+}
+
+/* Rare (NVMe only promises dword alignment), so it may wait for the disk. */
+static void bounce(struct disk *d, struct nvmc_req *r)
+{
+	size_t len = r->len, at = 0;
+	ssize_t n;
+
+	if (r->op == NVMC_READ) {
+		n = pread(d->fd, d->bounce, len, (off_t)r->off);
+	} else {
+		for (uint32_t i = 0; i < r->count; at += r->iov[i++].iov_len)
+			memcpy(d->bounce + at, r->iov[i].iov_base,
+			       r->iov[i].iov_len);
+		n = pwrite(d->fd, d->bounce, len, (off_t)r->off);
+		if (n == (ssize_t)len && r->durable && fdatasync(d->fd))
+			n = -1;
+	}
+	if (n != (ssize_t)len) {
+		finish(d, r, n < 0 ? -errno : -EIO);
+		return;
+	}
+	for (uint32_t i = 0; r->op == NVMC_READ && i < r->count;
+	     at += r->iov[i++].iov_len)
+		memcpy(r->iov[i].iov_base, d->bounce + at, r->iov[i].iov_len);
+	finish(d, r, 0);
+}
+
 void disk_start(struct disk *d, struct nvmc_req *r)
 {
 	r->done = 0;
+	if (d->direct && (r->op == NVMC_READ || r->op == NVMC_WRITE) &&
+	    !is_direct_aligned(r)) {
+		bounce(d, r);
+		return;
+	}
 	if (r->op == NVMC_DISCARD) {
 		while (r->done < r->count && !r->ranges[r->done].len)
 			r->done++;
@@ -348,9 +393,13 @@ int disk_open(struct disk *d, int fd, bool direct,
 		err = wait_for_direct(fd);
 	if (err)
 		return err;
-	d->zeroes = calloc(1, DISK_ZEROES);
-	if (!d->zeroes)
-		return -ENOMEM;
+	/* touched only when needed */
+	d->zeroes = aligned_alloc(R3_PAGE_SIZE, DISK_ZEROES);
+	d->bounce = direct ? aligned_alloc(R3_PAGE_SIZE, NVMC_TRANSFER_MAX) :
+			     NULL;
+	err = -ENOMEM;
+	if (!d->zeroes || (direct && !d->bounce))
+		goto fail_zeroes;
 	err = io_uring_queue_init(DISK_ENTRIES, &d->ring, 0);
 	if (err)
 		goto fail_zeroes;
@@ -365,6 +414,7 @@ int disk_open(struct disk *d, int fd, bool direct,
 fail_ring:
 	io_uring_queue_exit(&d->ring);
 fail_zeroes:
+	free(d->bounce);
 	free(d->zeroes);
 	return err;
 }
@@ -374,6 +424,7 @@ void disk_close(struct disk *d)
 	if (!d->open)
 		return;
 	io_uring_queue_exit(&d->ring);
+	free(d->bounce);
 	free(d->zeroes);
 	d->open = false;
 }
