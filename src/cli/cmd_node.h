@@ -47,6 +47,7 @@ void node_cli_tail(FILE *to, const char *path, unsigned lines);
 struct node_start {
 	const char *file;
 	bool foreground, quiet;
+	bool job; /* guests do their job instead of giving a shell */
 };
 int node_cli_start(const struct node_start *how, struct node_ref *ref);
 int node_cli_stop(const struct node_ref *ref);

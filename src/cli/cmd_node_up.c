@@ -17,6 +17,8 @@ const struct r3_opt node_cli_up_opts[] = {
 	  .help = "then show the guest's console" },
 	{ .name = "foreground", .letter = 'f',
 	  .help = "stay here until SIGTERM; log to standard error" },
+	{ .name = "job", .letter = 'j',
+	  .help = "let the guests do their job, as 'ring3 drill' does" },
 	{ .name = "quiet", .letter = 'q', .help = "print errors only" },
 	{ 0 },
 };
@@ -48,7 +50,7 @@ static int make_folder(const char *path)
 	}
 }
 
-static int prepare_guests(struct r3_node *node, bool quiet)
+static int prepare_guests(struct r3_node *node, const struct node_start *how)
 {
 	struct r3_kvm_speed speed = { .err = 1 };
 	int err = 0;
@@ -61,13 +63,15 @@ static int prepare_guests(struct r3_node *node, bool quiet)
 				r3_kvm_measure(&speed);
 			strcpy(g->engine, !speed.err &&
 				speed.kernel >= R3_KVM_FAST ? "kvm" : "tcg");
-			if (!quiet && !speed.err &&
+			if (!how->quiet && !speed.err &&
 			    speed.kernel < R3_KVM_FAST)
 				fprintf(stderr, "guest %s: /dev/kvm runs "
 					"kernel code at %.1f M instructions a "
 					"second: tcg is faster\n", g->name,
 					(double)speed.kernel / 1e6);
 		}
+		if (!how->job)
+			*g->job = 0;
 		err = r3_node_guest_command(g, node->rundir);
 		if (err)
 			fprintf(stderr, "ring3: guest %s: its command: %s\n",
@@ -246,7 +250,7 @@ int node_cli_start(const struct node_start *how, struct node_ref *ref)
 		fprintf(stderr, "ring3: %s: %m\n", path);
 		goto out;
 	}
-	if (!prepare_guests(node, how->quiet))
+	if (!prepare_guests(node, how))
 		err = launch(node, how, ref);
 out:
 	r3_node_free(node);
@@ -287,6 +291,7 @@ int node_cli_up(const struct r3_args *args)
 		.file = args->pos[0],
 		.foreground = r3_cli_opt(args, "foreground") != NULL,
 		.quiet = r3_cli_opt(args, "quiet") != NULL,
+		.job = r3_cli_opt(args, "job") != NULL,
 	};
 	struct node_ref ref;
 	json_t *status;

@@ -220,7 +220,7 @@ static void look(struct sup_caller *c)
 
 	if (c->waits_all && all_settled(c->sup, &failed))
 		answer(c, sup_status(c->sup));
-	else if (u && u->life.state == LIFE_UP)
+	else if (u && u->life.state == LIFE_UP && !u->killed_ns)
 		answer(c, json_pack("{s:i, s:I, s:I}", "pid", (int)u->pid,
 			"restarts", (json_int_t)u->restarts, "took_us",
 			(json_int_t)(u->took_count ? u->took_us[

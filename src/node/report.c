@@ -104,15 +104,27 @@ static json_t *unit_status(const struct sup_unit *u)
 			 "restart_time", restart_times(u));
 }
 
+/* What it drives, as the configuration says, or "". */
+static const char *device_of(const struct sup_server *s)
+{
+	for (unsigned i = 0; i < s->plan->opt_count; i++) {
+		const struct r3_node_opt *o = &s->plan->opts[i];
+
+		if (o->kind == R3_NODE_SOCKET || o->kind == R3_NODE_PCI)
+			return o->value;
+	}
+	return "";
+}
+
 static json_t *server_status(const struct sup_server *s)
 {
 	struct r3_stats st = s->page->stats;
 	json_t *o = unit_status(&s->unit);
 	json_t *more = json_pack(
-		"{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:i}",
 		"kind", s->plan->kind, "type", s->plan->type,
-		"status", s->status,
+		"device", device_of(s), "status", s->status,
 		"requests_per_s", s->requests_s, "bytes_per_s", s->bytes_s,
 		"requests", (json_int_t)st.requests,
 		"errors", (json_int_t)st.errors,
