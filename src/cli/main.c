@@ -16,6 +16,8 @@ static int run_completion(const struct r3_args *args);
 static int run_synopsis(const struct r3_args *args);
 
 static const struct r3_cmd commands[] = {
+	{ .name = "btrfs", .sub = r3_cmd_btrfs,
+	  .summary = "Btrfs images and devices, without mounting them" },
 	{ .name = "completion", .args = "bash|zsh", .min_args = 1,
 	  .max_args = 1, .run = run_completion,
 	  .summary = "print a shell's completion script" },

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * block.c - tree blocks: read once, checked whole, kept in a bounded cache
+ *
+ * A copy that fails in any way - unreadable, wrong checksum, wrong content, or
+ * an old generation, as a lost write leaves it - is counted, and the next copy
+ * is tried.
+ */
+#include <stdlib.h>
+
+#include "priv.h"
+
+enum { CACHE_MIN = 64 }; /* blocks */
+
+int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes)
+{
+	size_t max = bytes / fs->nodesize;
+
+	fs->cache_max = max < CACHE_MIN ? CACHE_MIN : (unsigned)max;
+	fs->hash_size = 1;
+	while (fs->hash_size < fs->cache_max)
+		fs->hash_size *= 2;
+	fs->hash = calloc(fs->hash_size, sizeof(*fs->hash));
+	fs->clock = calloc(fs->cache_max, sizeof(*fs->clock));
+	return fs->hash && fs->clock ? 0 : -ENOMEM;
+}
+
+void btrfs_cache_fini(struct r3_btrfs *fs)
+{
+	for (unsigned i = 0; i < fs->cache_count; i++) {
+		assert(!fs->clock[i]->users);
+		free(fs->clock[i]);
+	}
+	free(fs->clock);
+	free(fs->hash);
+}
+
+static struct btrfs_block **bucket(const struct r3_btrfs *fs, uint64_t logical)
+{
+	uint64_t h = (logical >> 12) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &fs->hash[(h >> 32) & (fs->hash_size - 1)];
+}
+
+static struct btrfs_block *cache_find(const struct r3_btrfs *fs,
+				      uint64_t logical)
+{
+	struct btrfs_block *b = *bucket(fs, logical);
+
+	while (b && b->logical != logical)
+		b = b->hash_next;
+	return b;
+}
+
+static void cache_unlink(struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	struct btrfs_block **p = bucket(fs, b->logical);
+
+	while (*p != b)
+		p = &(*p)->hash_next;
+	*p = b->hash_next;
+}
+
+/* Room for one more: a new block, or one that nobody uses or touched. */
+static struct btrfs_block *cache_room(struct r3_btrfs *fs)
+{
+	struct btrfs_block *b;
+
+	if (fs->cache_count < fs->cache_max) {
+		b = calloc(1, sizeof(*b) + fs->nodesize);
+		if (b)
+			fs->clock[fs->cache_count++] = b;
+		return b;
+	}
+	/* Twice round clears every mark.  At most CACHE_MIN - 1 blocks are in
+	 * use: a cursor holds 8, and nobody has more than four of them. */
+	for (unsigned i = 0; i < 2 * fs->cache_max; i++) {
+		b = fs->clock[fs->clock_hand];
+		fs->clock_hand = (fs->clock_hand + 1) % fs->cache_max;
+		if (b->users)
+			continue;
+		if (!b->touched) {
+			if (b->logical)
+				cache_unlink(fs, b);
+			b->logical = 0;
+			return b;
+		}
+		b->touched = false;
+	}
+	return NULL;
+}
+
+static bool header_check(const struct r3_btrfs *fs, struct btrfs_block *b,
+			 uint64_t logical, char *why, size_t len)
+{
+	const struct btrfs_header *h = (const void *)b->data;
+	uint8_t sum[BTRFS_CSUM_MAX];
+	const char *wrong = NULL;
+
+	btrfs_csum(fs->csum_type, b->data + BTRFS_CSUM_MAX,
+		   fs->nodesize - BTRFS_CSUM_MAX, sum);
+	if (!fs->opts.ignore_csum && memcmp(sum, h->csum, fs->csum_size))
+		wrong = "the checksum does not match";
+	else if (le64(h->bytenr) != logical)
+		wrong = "it belongs elsewhere";
+	else if (memcmp(h->fsid, fs->metadata_uuid, BTRFS_UUID_SIZE))
+		wrong = "it belongs to another file system";
+	else if (h->level >= BTRFS_LEVELS_MAX)
+		wrong = "its level is over 7";
+	else if (le64(h->generation) > fs->generation)
+		wrong = "its generation is in the future";
+	else if (!(le64(h->flags) & BTRFS_HEADER_WRITTEN))
+		wrong = "it is not marked as written";
+	if (wrong) {
+		snprintf(why, len, "%s", wrong);
+		return false;
+	}
+	b->logical = logical;
+	b->generation = le64(h->generation);
+	b->owner = le64(h->owner);
+	b->flags = le64(h->flags);
+	b->nritems = le32(h->nritems);
+	b->level = h->level;
+	return b->level ? btrfs_node_check(fs, b, why, len)
+			: btrfs_leaf_check(fs, b, why, len);
+}
+
+/* Blocks of subvolumes are shared by snapshots, so any subvolume may own one;
+ * every other tree has only its own. */
+static bool owner_fits(uint64_t tree, uint64_t owner)
+{
+	if (btrfs_is_fs_tree(tree) || tree == BTRFS_TREE_RELOC)
+		return btrfs_is_fs_tree(owner) || owner == BTRFS_TREE_RELOC ||
+		       owner == BTRFS_DATA_RELOC_TREE;
+	return owner == tree;
+}
+
+static bool expect_check(const struct btrfs_block *b,
+			 const struct btrfs_expect *e, char *why, size_t len)
+{
+	if (e->level >= 0 && b->level != e->level)
+		snprintf(why, len, "its level is %u, not %d", b->level,
+			 e->level);
+	else if (b->generation != e->generation)
+		snprintf(why, len, "its generation is %llu, not %llu",
+			 (unsigned long long)b->generation,
+			 (unsigned long long)e->generation);
+	else if (!owner_fits(e->tree, b->owner))
+		snprintf(why, len, "its owner is tree %s",
+			 btrfs_tree_text(b->owner).s);
+	else if (e->has_key && !b->nritems)
+		snprintf(why, len, "it is empty");
+	else if (e->has_key && btrfs_key_cmp(btrfs_block_key(b, 0), e->key))
+		snprintf(why, len, "its first key is %s, its parent says %s",
+			 btrfs_key_text(btrfs_block_key(b, 0)).s,
+			 btrfs_key_text(e->key).s);
+	else
+		return true;
+	return false;
+}
+
+static int block_read(struct r3_btrfs *fs, uint64_t logical,
+		      const struct btrfs_expect *e, struct btrfs_block *b)
+{
+	const struct btrfs_chunk_map *m = btrfs_chunk_find(fs, logical);
+	char why[256] = "", first[256] = "";
+	unsigned bad = 0;
+
+	if (!m || logical - m->logical > m->length - fs->nodesize ||
+	    m->length < fs->nodesize)
+		return btrfs_fail(fs, -EUCLEAN, "tree %s block %llu: no chunk "
+				  "holds it", btrfs_tree_text(e->tree).s,
+				  (unsigned long long)logical);
+	for (unsigned i = 0; i < m->copies; i++) {
+		int err = fs->dev->ops->read(fs->dev, m->physical[i] +
+					     (logical - m->logical), b->data,
+					     fs->nodesize);
+
+		if (err)
+			snprintf(why, sizeof(why), "%s", strerror(-err));
+		else if (header_check(fs, b, logical, why, sizeof(why)) &&
+			 expect_check(b, e, why, sizeof(why))) {
+			fs->bad_copies += bad;
+			return 0;
+		}
+		if (!bad++)
+			memcpy(first, why, sizeof(first));
+	}
+	fs->bad_copies += bad;
+	return btrfs_fail(fs, -EIO, "tree %s block %llu: %s%s",
+			  btrfs_tree_text(e->tree).s,
+			  (unsigned long long)logical, first,
+			  bad > 1 ? " (both copies bad)" : "");
+}
+
+int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,
+		    const struct btrfs_expect *expect,
+		    struct btrfs_block **out)
+{
+	struct btrfs_block *b = cache_find(fs, logical);
+	char why[256];
+	int err;
+
+	if (!logical || !r3_is_aligned(logical, BTRFS_SECTOR))
+		return btrfs_fail(fs, -EUCLEAN, "tree %s block %llu: not the "
+				  "address of a block",
+				  btrfs_tree_text(expect->tree).s,
+				  (unsigned long long)logical);
+	if (b && !expect_check(b, expect, why, sizeof(why)))
+		return btrfs_fail(fs, -EUCLEAN, "tree %s block %llu: %s",
+				  btrfs_tree_text(expect->tree).s,
+				  (unsigned long long)logical, why);
+	if (!b) {
+		b = cache_room(fs);
+		if (!b)
+			return btrfs_fail(fs, -ENOMEM, "out of memory");
+		err = block_read(fs, logical, expect, b);
+		if (err) {
+			b->logical = 0;
+			return err;
+		}
+		b->hash_next = *bucket(fs, logical);
+		*bucket(fs, logical) = b;
+	}
+	b->touched = true;
+	b->users++;
+	*out = b;
+	return 0;
+}
+
+void btrfs_block_put(struct btrfs_block *b)
+{
+	assert(b->users);
+	b->users--;
+}
+
+int btrfs_read_logical(struct r3_btrfs *fs, uint64_t logical, unsigned copy,
+		       void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len) {
+		const struct btrfs_chunk_map *m =
+			btrfs_chunk_find(fs, logical);
+		uint64_t n;
+		int err;
+
+		if (!m)
+			return btrfs_fail(fs, -EUCLEAN, "block %llu: no chunk "
+					  "holds it",
+					  (unsigned long long)logical);
+		if (copy >= m->copies)
+			return -ENOENT;
+		n = r3_min(len, m->length - (logical - m->logical));
+		err = fs->dev->ops->read(fs->dev, m->physical[copy] +
+					 (logical - m->logical), p, n);
+		if (err)
+			return btrfs_fail(fs, err, "block %llu: %s",
+					  (unsigned long long)logical,
+					  strerror(-err));
+		p += n;
+		logical += n;
+		len -= n;
+	}
+	return 0;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * compress.c - unpack an extent: zlib, lzo, zstd, as the kernel packed it
+ *
+ * The output is as long as the extent says, whatever the data says; what the
+ * data does not fill is zeros.
+ */
+#include <lzo/lzo1x.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "priv.h"
+
+static int unzlib(const uint8_t *in, size_t in_len, uint8_t *out,
+		  size_t out_len, size_t *got)
+{
+	z_stream z = { .next_in = (uint8_t *)(uintptr_t)in,
+		       .avail_in = (unsigned)in_len,
+		       .next_out = out,
+		       .avail_out = (unsigned)out_len };
+	int ret;
+
+	if (inflateInit(&z) != Z_OK)
+		return -ENOMEM;
+	ret = inflate(&z, Z_FINISH);
+	*got = z.total_out;
+	inflateEnd(&z);
+	/* Z_BUF_ERROR: the output is full, which the kernel accepts too. */
+	return ret == Z_STREAM_END || (ret == Z_BUF_ERROR && *got == out_len)
+		       ? 0 : -EIO;
+}
+
+/* {le32 total} then, for each 4096 bytes, {le32 len, LZO1X}; a length never
+ * crosses a sector's boundary. */
+static int unlzo(const uint8_t *in, size_t in_len, uint8_t *out,
+		 size_t out_len, size_t *got)
+{
+	size_t at = sizeof(r3_le32), total, done = 0;
+	r3_le32 v;
+
+	if (in_len < at)
+		return -EIO;
+	memcpy(&v, in, sizeof(v));
+	total = le32(v);
+	if (total > in_len || total < at)
+		return -EIO;
+	while (at < total && done < out_len) {
+		lzo_uint len, room = out_len - done;
+
+		if (BTRFS_SECTOR - at % BTRFS_SECTOR < sizeof(v))
+			at += BTRFS_SECTOR - at % BTRFS_SECTOR;
+		if (at >= total || total - at < sizeof(v))
+			break;
+		memcpy(&v, in + at, sizeof(v));
+		at += sizeof(v);
+		len = le32(v);
+		if (len > total - at)
+			return -EIO;
+		if (room > BTRFS_SECTOR)
+			room = BTRFS_SECTOR;
+		if (lzo1x_decompress_safe(in + at, len, out + done, &room,
+					  NULL) != LZO_E_OK)
+			return -EIO;
+		at += len;
+		done += room;
+	}
+	*got = done;
+	return 0;
+}
+
+static int unzstd(const uint8_t *in, size_t in_len, uint8_t *out,
+		  size_t out_len, size_t *got)
+{
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+	ZSTD_inBuffer i = { in, in_len, 0 };
+	ZSTD_outBuffer o = { out, out_len, 0 };
+	size_t ret;
+
+	if (!d)
+		return -ENOMEM;
+	/* 128 KiB: what the kernel writes, and the memory it reads with. */
+	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, 17);
+	/* The frame ends before the sector does, so no one-shot call. */
+	do {
+		ret = ZSTD_decompressStream(d, &o, &i);
+	} while (ret && !ZSTD_isError(ret) && i.pos < i.size &&
+		 o.pos < o.size);
+	ZSTD_freeDCtx(d);
+	*got = o.pos;
+	if (ZSTD_isError(ret))
+		return -EIO;
+	return ret && o.pos < o.size ? -EIO : 0;
+}
+
+int btrfs_decompress(unsigned type, const uint8_t *in, size_t in_len,
+		     uint8_t *out, size_t out_len)
+{
+	size_t got = 0;
+	int err = -EIO;
+
+	if (type == BTRFS_COMPRESS_ZLIB)
+		err = unzlib(in, in_len, out, out_len, &got);
+	else if (type == BTRFS_COMPRESS_LZO)
+		err = unlzo(in, in_len, out, out_len, &got);
+	else if (type == BTRFS_COMPRESS_ZSTD)
+		err = unzstd(in, in_len, out, out_len, &got);
+	if (!err)
+		memset(out + got, 0, out_len - got);
+	return err;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* dev.c - the device below a volume: a file, a block device, memory */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "priv.h"
+
+struct file_dev {
+	struct r3_btrfs_dev dev;
+	int fd;
+};
+
+struct mem_dev {
+	struct r3_btrfs_dev dev;
+	uint8_t *bytes;
+};
+
+static int file_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
+		     size_t len)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+	uint8_t *p = buf;
+
+	while (len) {
+		ssize_t n = pread(f->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int file_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
+		      size_t len)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+	const uint8_t *p = buf;
+
+	while (len) {
+		ssize_t n = pwrite(f->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int file_flush(struct r3_btrfs_dev *dev)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+
+	return fdatasync(f->fd) ? -errno : 0;
+}
+
+static void file_close(struct r3_btrfs_dev *dev)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+
+	close(f->fd);
+	free(f);
+}
+
+static const struct r3_btrfs_dev_ops file_ops = {
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.close = file_close,
+};
+
+static int file_size(int fd, uint64_t *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode)) {
+		*out = (uint64_t)st.st_size;
+		return 0;
+	}
+	if (!S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	return ioctl(fd, BLKGETSIZE64, out) ? -errno : 0;
+}
+
+int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
+{
+	struct file_dev *f = calloc(1, sizeof(*f));
+	struct stat st;
+	int err, flags = write ? O_RDWR : O_RDONLY;
+
+	if (!f)
+		return -ENOMEM;
+	/* O_EXCL on a block device: not while it is mounted. */
+	if (write && !stat(path, &st) && S_ISBLK(st.st_mode))
+		flags |= O_EXCL;
+	f->fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+	if (f->fd < 0) {
+		err = -errno;
+		goto fail_alloc;
+	}
+	err = file_size(f->fd, &f->dev.size);
+	if (err)
+		goto fail_open;
+	f->dev.ops = &file_ops;
+	*out = &f->dev;
+	return 0;
+
+fail_open:
+	close(f->fd);
+fail_alloc:
+	free(f);
+	return err;
+}
+
+static int mem_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
+		    size_t len)
+{
+	struct mem_dev *m = R3_CONTAINER(dev, struct mem_dev, dev);
+
+	if (off > dev->size || len > dev->size - off)
+		return -EIO;
+	memcpy(buf, m->bytes + off, len);
+	return 0;
+}
+
+static int mem_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
+		     size_t len)
+{
+	struct mem_dev *m = R3_CONTAINER(dev, struct mem_dev, dev);
+
+	if (off > dev->size || len > dev->size - off)
+		return -EIO;
+	memcpy(m->bytes + off, buf, len);
+	return 0;
+}
+
+static int mem_flush(struct r3_btrfs_dev *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static void mem_close(struct r3_btrfs_dev *dev)
+{
+	free(R3_CONTAINER(dev, struct mem_dev, dev));
+}
+
+static const struct r3_btrfs_dev_ops mem_ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.flush = mem_flush,
+	.close = mem_close,
+};
+
+int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out)
+{
+	struct mem_dev *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->dev.ops = &mem_ops;
+	m->dev.size = len;
+	m->bytes = bytes;
+	*out = &m->dev;
+	return 0;
+}
+
+void r3_btrfs_dev_close(struct r3_btrfs_dev *dev)
+{
+	if (dev)
+		dev->ops->close(dev);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * priv.h - what the files of this part share
+ *
+ * dev -> chunk -> block -> tree -> root, inode, file -> check, dump
+ *
+ * A struct btrfs_block has passed leaf_check() or node_check(): whoever holds
+ * one may read its items without looking at bounds, lengths or types again.
+ */
+#ifndef BTRFS_PRIV_H
+#define BTRFS_PRIV_H
+
+#include "format.h"
+#include "ring3/btrfs.h"
+
+#define le16 r3_get_le16
+#define le32 r3_get_le32
+#define le64 r3_get_le64
+#define to_le16 r3_le16_of
+#define to_le32 r3_le32_of
+#define to_le64 r3_le64_of
+
+/* ---- keys ---------------------------------------------------------------- */
+
+struct btrfs_key {
+	uint64_t objectid;
+	uint8_t type;
+	uint64_t offset;
+};
+
+#define KEY(o, t, f) ((struct btrfs_key){ (o), (t), (f) })
+
+static inline struct btrfs_key btrfs_key_get(const struct btrfs_disk_key *d)
+{
+	return KEY(le64(d->objectid), d->type, le64(d->offset));
+}
+
+static inline struct btrfs_disk_key btrfs_key_put(struct btrfs_key k)
+{
+	return (struct btrfs_disk_key){ to_le64(k.objectid), k.type,
+					to_le64(k.offset) };
+}
+
+static inline int btrfs_key_cmp(struct btrfs_key a, struct btrfs_key b)
+{
+	if (a.objectid != b.objectid)
+		return a.objectid < b.objectid ? -1 : 1;
+	if (a.type != b.type)
+		return a.type < b.type ? -1 : 1;
+	return a.offset < b.offset ? -1 : a.offset > b.offset;
+}
+
+/* "(257 EXTENT_DATA 0)" */
+struct btrfs_key_text {
+	char s[96];
+};
+struct btrfs_key_text btrfs_key_text(struct btrfs_key key);
+const char *btrfs_type_name(uint8_t type); /* NULL: unknown */
+/* "root", "extent", or the number. */
+struct btrfs_key_text btrfs_tree_text(uint64_t tree);
+
+static inline bool btrfs_is_fs_tree(uint64_t id)
+{
+	return id == BTRFS_FS_TREE ||
+	       (id >= BTRFS_FIRST_FREE && id <= BTRFS_LAST_FREE);
+}
+
+/* ---- checksums (csum.c) -------------------------------------------------- */
+
+uint32_t btrfs_crc32c(uint32_t seed, const void *data, size_t len); /* raw */
+/* The checksum's bytes, csum_size() of them, the rest of 32 untouched. */
+void btrfs_csum(enum btrfs_csum_type type, const void *data, size_t len,
+		uint8_t *out);
+unsigned btrfs_csum_size(enum btrfs_csum_type type);
+const char *btrfs_csum_name(enum btrfs_csum_type type);
+static inline uint64_t btrfs_name_hash(const void *name, size_t len)
+{
+	return btrfs_crc32c(0xfffffffe, name, len);
+}
+static inline uint64_t btrfs_extref_hash(uint64_t parent, const void *name,
+					 size_t len)
+{
+	return btrfs_crc32c((uint32_t)parent, name, len);
+}
+uint64_t btrfs_data_ref_hash(uint64_t root, uint64_t ino, uint64_t off);
+
+/* ---- compression (compress.c) -------------------------------------------- */
+
+/* Fills all of @out (zeros after the data's end). */
+int btrfs_decompress(unsigned type, const uint8_t *in, size_t in_len,
+		     uint8_t *out, size_t out_len);
+
+/* ---- chunks (chunk.c) ---------------------------------------------------- */
+
+#define BTRFS_CHUNKS_MAX 65536
+#define BTRFS_COPIES_MAX 2
+
+struct btrfs_chunk_map {
+	uint64_t logical, length, type;
+	uint64_t physical[BTRFS_COPIES_MAX];
+	unsigned copies;
+	uint64_t used; /* of its block group, for info */
+};
+
+/* Why a chunk item is wrong, or NULL; used on both places that hold them. */
+const char *btrfs_chunk_check(const struct btrfs_chunk *c, size_t len,
+			      uint64_t logical);
+int btrfs_chunk_add(struct r3_btrfs *fs, uint64_t logical,
+		    const struct btrfs_chunk *c);
+int btrfs_chunks_bootstrap(struct r3_btrfs *fs);
+int btrfs_chunks_load(struct r3_btrfs *fs);
+const struct btrfs_chunk_map *btrfs_chunk_find(const struct r3_btrfs *fs,
+					       uint64_t logical);
+
+/* ---- tree blocks (block.c; content: leaf.c, leaf_fs.c, leaf_meta.c) ------- */
+
+struct btrfs_block {
+	struct btrfs_block *hash_next;
+	uint64_t logical, generation, owner, flags;
+	uint32_t nritems;
+	uint8_t level;
+	bool touched; /* for the clock hand */
+	unsigned users;
+	uint8_t data[]; /* nodesize */
+};
+
+/* What a parent says of a child. */
+struct btrfs_expect {
+	uint64_t tree;	    /* for messages and the owner rule */
+	uint64_t generation;
+	int level;	    /* -1: any, for a root given by hand */
+	bool has_key;
+	struct btrfs_key key; /* the child's first */
+};
+
+int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,
+		    const struct btrfs_expect *expect,
+		    struct btrfs_block **out);
+void btrfs_block_put(struct btrfs_block *b);
+int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes);
+void btrfs_cache_fini(struct r3_btrfs *fs);
+
+/* One read of checked bytes that are no tree block: data, by copy. */
+int btrfs_read_logical(struct r3_btrfs *fs, uint64_t logical, unsigned copy,
+		       void *buf, size_t len);
+
+static inline const struct btrfs_item *btrfs_item_at(
+	const struct btrfs_block *b, unsigned slot)
+{
+	return (const struct btrfs_item *)(b->data +
+		sizeof(struct btrfs_header)) + slot;
+}
+
+static inline const struct btrfs_key_ptr *btrfs_ptr_at(
+	const struct btrfs_block *b, unsigned slot)
+{
+	return (const struct btrfs_key_ptr *)(b->data +
+		sizeof(struct btrfs_header)) + slot;
+}
+
+static inline const void *btrfs_item_data(const struct btrfs_block *b,
+					  unsigned slot)
+{
+	return b->data + sizeof(struct btrfs_header) +
+	       le32(btrfs_item_at(b, slot)->offset);
+}
+
+static inline uint32_t btrfs_item_size(const struct btrfs_block *b,
+				       unsigned slot)
+{
+	return le32(btrfs_item_at(b, slot)->size);
+}
+
+static inline struct btrfs_key btrfs_block_key(const struct btrfs_block *b,
+					       unsigned slot)
+{
+	return btrfs_key_get(b->level ? &btrfs_ptr_at(b, slot)->key
+				      : &btrfs_item_at(b, slot)->key);
+}
+
+/* One item, for its checks. */
+struct btrfs_leaf_ctx {
+	const struct r3_btrfs *fs;
+	const struct btrfs_block *block;
+	unsigned slot;
+	struct btrfs_key key, prev; /* prev.type 0 and objectid 0 on the first */
+	bool has_prev;
+	const uint8_t *data;
+	uint32_t size;
+	char *why; /* where a message goes */
+	size_t why_len;
+};
+
+/* Return: false and a message in ctx->why when it is wrong. */
+bool btrfs_wrong(const struct btrfs_leaf_ctx *ctx, const char *fmt, ...)
+	R3_PRINTF(2, 3);
+typedef bool btrfs_item_check(const struct btrfs_leaf_ctx *ctx);
+btrfs_item_check btrfs_check_inode, btrfs_check_inode_ref,
+	btrfs_check_extref, btrfs_check_dir, btrfs_check_file_extent,
+	btrfs_check_csum, btrfs_check_root, btrfs_check_root_ref,
+	btrfs_check_extent_item, btrfs_check_tree_ref, btrfs_check_data_ref,
+	btrfs_check_shared_data_ref, btrfs_check_block_group,
+	btrfs_check_fst_info, btrfs_check_fst_extent, btrfs_check_fst_bitmap,
+	btrfs_check_dev_extent, btrfs_check_dev, btrfs_check_chunk_item,
+	btrfs_check_qgroup, btrfs_check_uuid;
+bool btrfs_leaf_check(const struct r3_btrfs *fs, const struct btrfs_block *b,
+		      char *why, size_t len);
+bool btrfs_node_check(const struct r3_btrfs *fs, const struct btrfs_block *b,
+		      char *why, size_t len);
+
+/* ---- trees (tree.c) ------------------------------------------------------ */
+
+struct btrfs_root {
+	uint64_t id;
+	uint64_t bytenr; /* 0: this tree is not there */
+	uint64_t generation;
+	uint8_t level;
+};
+
+struct btrfs_cursor {
+	struct r3_btrfs *fs;
+	struct btrfs_root root;
+	struct btrfs_block *path[BTRFS_LEVELS_MAX];
+	unsigned slot[BTRFS_LEVELS_MAX];
+	bool valid; /* stands on an item */
+	/* the item */
+	struct btrfs_key key;
+	const void *data;
+	uint32_t size;
+};
+
+void btrfs_cursor_init(struct btrfs_cursor *c, struct r3_btrfs *fs,
+		       const struct btrfs_root *root);
+void btrfs_cursor_fini(struct btrfs_cursor *c);
+/* The first item >= key; -ENOENT when there is none. */
+int btrfs_cursor_seek(struct btrfs_cursor *c, struct btrfs_key key);
+/* The last item <= key; -ENOENT when there is none. */
+int btrfs_cursor_seek_back(struct btrfs_cursor *c, struct btrfs_key key);
+int btrfs_cursor_next(struct btrfs_cursor *c); /* -ENOENT at the end */
+/* "tree 5 block 30408704 key (257 INODE_ITEM 0)" */
+struct btrfs_where {
+	char s[224];
+};
+struct btrfs_where btrfs_cursor_where(const struct btrfs_cursor *c);
+
+/* ---- the volume (volume.c, super.c, root.c) ------------------------------- */
+
+struct r3_btrfs {
+	struct r3_btrfs_dev *dev;
+	struct r3_btrfs_options opts;
+	struct r3_btrfs_why why;
+	struct btrfs_super super;
+	unsigned super_copy, supers_good, supers_there;
+	/* from the super block, checked */
+	uint32_t nodesize;
+	uint64_t generation, incompat, compat_ro, total_bytes;
+	enum btrfs_csum_type csum_type;
+	unsigned csum_size;
+	const uint8_t *metadata_uuid; /* what block headers carry */
+
+	struct btrfs_chunk_map *chunks; /* by logical */
+	unsigned chunk_count, chunk_room;
+	struct btrfs_root chunk_root, tree_root, extent, dev_tree, csum,
+		quota, uuid, free_space, block_groups;
+	struct btrfs_root fs_cached; /* the subvolume looked up last */
+
+	struct btrfs_block **hash; /* cache of tree blocks */
+	struct btrfs_block **clock;
+	unsigned hash_size, cache_count, cache_max, clock_hand;
+	uint64_t bad_copies;
+
+	uint8_t *file_buf; /* one extent, 2 x BTRFS_COMPRESSED_MAX */
+	struct {	   /* the decompressed extent held in it */
+		uint64_t logical, disk_len, ram_len;
+	} file_cached;
+};
+
+/* Fill fs->why, return @err. */
+int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
+	R3_PRINTF(3, 4);
+int btrfs_super_load(struct r3_btrfs *fs);
+/* The tree's root from its ROOT_ITEM; -ENOENT when it isn't there. */
+int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out);
+/* A subvolume's; -ENOENT also for one being deleted. */
+int btrfs_subvol_root(struct r3_btrfs *fs, uint64_t id,
+		      struct btrfs_root *out);
+/* ROOT_ITEM of any age in the form of today; what it lacks is 0. */
+void btrfs_root_item_get(struct btrfs_root_item *out, const void *data,
+			 size_t len);
+struct timespec btrfs_time_get(struct btrfs_disk_time t);
+void btrfs_uuid_text(const uint8_t *uuid, char out[37]);
+/* What the ROOT_BACKREF of @id says: its parent, and its name there. */
+int btrfs_subvol_parent(struct r3_btrfs *fs, uint64_t id, uint64_t *parent,
+			uint64_t *dirid, char *name);
+/* The inode's first name and parent directory. */
+int btrfs_inode_name(struct r3_btrfs *fs, const struct btrfs_root *root,
+		     uint64_t ino, uint64_t *parent, char *name);
+/* The path of a subvolume from the top; @out holds R3_BTRFS_PATH_MAX. */
+int btrfs_subvol_path(struct r3_btrfs *fs, uint64_t id, char *out);
+/* The path of an inode in its subvolume, by its first INODE_REF. */
+int btrfs_inode_path(struct r3_btrfs *fs, uint64_t subvol, uint64_t ino,
+		     char *out);
+/* Compare with the csum tree.  @bad: first byte that does not match. */
+int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
+		      const uint8_t *data, size_t len, bool *ok,
+		      uint64_t *bad);
+
+#endif

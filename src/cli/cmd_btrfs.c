@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_btrfs.c - ring3 btrfs: look at, take out of and check Btrfs images */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd_btrfs.h"
+#include "cmds.h"
+
+int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img)
+{
+	struct r3_btrfs_options opts = { 0 };
+	struct r3_btrfs_why why;
+	uint64_t n;
+	int err;
+
+	img->name = args->pos[0];
+	if (args->value[BTRFS_OPT_SUPER]) {
+		if (r3_parse_uint(args->value[BTRFS_OPT_SUPER], &n) || !n ||
+		    n > 3)
+			return r3_cli_usage(args, "--super is 1, 2 or 3");
+		opts.super = (int)n;
+	}
+	if (args->value[BTRFS_OPT_BACKUP]) {
+		if (r3_parse_uint(args->value[BTRFS_OPT_BACKUP], &n) || !n ||
+		    n > 4)
+			return r3_cli_usage(args, "--backup is 1 to 4");
+		opts.backup = (int)n;
+	}
+	err = r3_btrfs_dev_file(img->name, false, &img->dev);
+	if (err) {
+		fprintf(stderr, "%s: %s\n", img->name, strerror(-err));
+		return R3_EXIT_FAILED;
+	}
+	err = r3_btrfs_open(img->dev, &opts, &img->fs, &why);
+	if (err) {
+		fprintf(stderr, "%s: %s\n", img->name, why.text);
+		r3_btrfs_dev_close(img->dev);
+		return R3_EXIT_FAILED;
+	}
+	return R3_EXIT_OK;
+}
+
+/* Close; an error of the library becomes its text and exit code 1. */
+int btrfs_close_image(struct btrfs_image *img, int err)
+{
+	if (err)
+		fprintf(stderr, "%s: %s\n", img->name,
+			*r3_btrfs_why(img->fs) ? r3_btrfs_why(img->fs)
+					       : strerror(-err));
+	r3_btrfs_close(img->fs);
+	r3_btrfs_dev_close(img->dev);
+	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
+}
+
+static void uuid_text(const uint8_t *u, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*out++ = '-';
+		*out++ = digits[u[i] >> 4];
+		*out++ = digits[u[i] & 15];
+	}
+	*out = 0;
+}
+
+static const char *chunk_type(uint64_t type)
+{
+	static const char *const names[8] = { "none", "data", "system", "3",
+					      "metadata", "mixed", "6", "7" };
+
+	return names[type & 7];
+}
+
+static void info_json(const struct r3_btrfs_info *i, struct r3_btrfs *fs)
+{
+	struct r3_btrfs_chunk_info c;
+	char uuid[37], incompat[256], ro[256];
+
+	uuid_text(i->fsid, uuid);
+	r3_btrfs_incompat_names(i->incompat, incompat, sizeof(incompat));
+	r3_btrfs_compat_ro_names(i->compat_ro, ro, sizeof(ro));
+	printf("{\"fsid\":\"%s\",\"label\":", uuid);
+	r3_btrfs_print_name(stdout, i->label, strlen(i->label), true);
+	printf(",\"generation\":%llu,\"total_bytes\":%llu,\"bytes_used\":%llu,"
+	       "\"nodesize\":%u,\"sectorsize\":%u,\"csum\":\"%s\","
+	       "\"incompat\":\"%s\",\"compat_ro\":\"%s\",\"aborted\":%s,"
+	       "\"super\":%u,\"supers_good\":%u,\"supers_there\":%u,"
+	       "\"subvolumes\":%llu,\"default_subvolume\":%llu,\"quota\":%s,"
+	       "\"bad_copies\":%llu,\"chunks\":[",
+	       (unsigned long long)i->generation,
+	       (unsigned long long)i->total_bytes,
+	       (unsigned long long)i->bytes_used, i->nodesize, i->sectorsize,
+	       i->csum, incompat, ro, i->aborted ? "true" : "false", i->super,
+	       i->supers_good, i->supers_there,
+	       (unsigned long long)i->subvolumes,
+	       (unsigned long long)i->default_subvol,
+	       i->quota ? "true" : "false",
+	       (unsigned long long)i->bad_copies);
+	for (unsigned n = 0; !r3_btrfs_get_chunk(fs, n, &c); n++)
+		printf("%s{\"logical\":%llu,\"length\":%llu,\"used\":%llu,"
+		       "\"type\":\"%s\",\"copies\":%u}", n ? "," : "",
+		       (unsigned long long)c.logical,
+		       (unsigned long long)c.length,
+		       (unsigned long long)c.used, chunk_type(c.type),
+		       c.copies);
+	printf("]}\n");
+}
+
+static void info_text(const struct r3_btrfs_info *i, struct r3_btrfs *fs)
+{
+	struct r3_btrfs_chunk_info c;
+	char text[256];
+
+	uuid_text(i->fsid, text);
+	printf("uuid         %s\nlabel        ", text);
+	r3_btrfs_print_name(stdout, i->label, strlen(i->label), false);
+	printf("\ngeneration   %llu\nsize         %llu\nused         %llu\n"
+	       "node size    %u\nchecksum     %s\n",
+	       (unsigned long long)i->generation,
+	       (unsigned long long)i->total_bytes,
+	       (unsigned long long)i->bytes_used, i->nodesize, i->csum);
+	r3_btrfs_incompat_names(i->incompat, text, sizeof(text));
+	printf("features     %s\n", text);
+	r3_btrfs_compat_ro_names(i->compat_ro, text, sizeof(text));
+	printf("read-only    %s\n", text);
+	printf("subvolumes   %llu, default %llu\nquota        %s\n"
+	       "super block  copy %u; %u of %u copies are good\n",
+	       (unsigned long long)i->subvolumes,
+	       (unsigned long long)i->default_subvol, i->quota ? "on" : "off",
+	       i->super, i->supers_good, i->supers_there);
+	if (i->aborted)
+		printf("aborted      a kernel met an error; run check\n");
+	if (i->bad_copies)
+		printf("bad copies   %llu tree blocks were read from their "
+		       "second copy\n", (unsigned long long)i->bad_copies);
+	for (unsigned n = 0; !r3_btrfs_get_chunk(fs, n, &c); n++)
+		printf("chunk        %llu %s%s length=%llu used=%llu\n",
+		       (unsigned long long)c.logical, chunk_type(c.type),
+		       c.copies > 1 ? " twice" : "",
+		       (unsigned long long)c.length,
+		       (unsigned long long)c.used);
+}
+
+static int run_info(const struct r3_args *args)
+{
+	struct r3_btrfs_info info;
+	struct btrfs_image img;
+	int ret = btrfs_open_image(args, &img);
+
+	if (ret)
+		return ret;
+	ret = r3_btrfs_get_info(img.fs, &info);
+	if (!ret && r3_cli_opt(args, "json"))
+		info_json(&info, img.fs);
+	else if (!ret)
+		info_text(&info, img.fs);
+	return btrfs_close_image(&img, ret);
+}
+
+static int run_dump(const struct r3_args *args)
+{
+	bool json = r3_cli_opt(args, "json"), super;
+	struct btrfs_image img;
+	uint64_t tree = 0;
+	int ret;
+
+	super = !strcmp(args->pos[1], "super");
+	if (!super && r3_btrfs_tree_id(args->pos[1], &tree))
+		return r3_cli_usage(args, "'%s' is no tree: name it root, "
+				    "extent, chunk, dev, fs, csum, quota, "
+				    "uuid, free-space, block-group, "
+				    "data-reloc or super, or by its number",
+				    args->pos[1]);
+	ret = btrfs_open_image(args, &img);
+	if (ret)
+		return ret;
+	if (super)
+		r3_btrfs_dump_super(img.fs, json, stdout);
+	else
+		ret = r3_btrfs_dump_tree(img.fs, tree, json, stdout);
+	return btrfs_close_image(&img, ret);
+}
+
+static int run_stream_dump(const struct r3_args *args)
+{
+	const char *name = args->count ? args->pos[0] : "-";
+	FILE *in = strcmp(name, "-") ? fopen(name, "re") : stdin;
+	struct r3_btrfs_why why;
+	int err;
+
+	if (!in) {
+		fprintf(stderr, "%s: %s\n", name, strerror(errno));
+		return R3_EXIT_FAILED;
+	}
+	err = r3_btrfs_stream_dump(in, r3_cli_opt(args, "json"), stdout,
+				   &why);
+	if (err)
+		fprintf(stderr, "%s: %s\n", name, why.text);
+	if (in != stdin)
+		fclose(in);
+	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
+}
+
+#define WHICH                                                             \
+	{ .name = "super", .arg = "N",                                    \
+	  .help = "use copy 1, 2 or 3 of the super block" },              \
+	{ .name = "backup", .arg = "N",                                   \
+	  .help = "use the roots of backup 1 to 4" }
+#define JSON                                                              \
+	{ .name = "json", .help = "print JSON" }
+
+static const struct r3_opt plain_opts[] = { WHICH, { 0 } };
+static const struct r3_opt json_opts[] = { WHICH, JSON, { 0 } };
+static const struct r3_opt stream_opts[] = { JSON, { 0 } };
+static const struct r3_opt ls_opts[] = {
+	WHICH, JSON,
+	{ .name = "long", .letter = 'l',
+	  .help = "mode, owner, size, time, and where links point" },
+	{ .name = "recursive", .letter = 'R',
+	  .help = "whole trees, through subvolumes" },
+	{ .name = "xattrs", .letter = 'x', .help = "extended attributes" },
+	{ 0 },
+};
+
+static const struct r3_cmd stream_cmds[] = {
+	{ .name = "dump", .args = "[FILE]", .max_args = 1,
+	  .opts = stream_opts, .run = run_stream_dump,
+	  .summary = "print the commands of a send stream" },
+	{ 0 },
+};
+
+const struct r3_cmd r3_cmd_btrfs[] = {
+	{ .name = "info", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	  .opts = json_opts, .run = run_info,
+	  .summary = "what the file system is, and its chunks" },
+	{ .name = "ls", .args = "IMAGE [PATH]", .min_args = 1, .max_args = 2,
+	  .opts = ls_opts, .run = r3_btrfs_cmd_ls,
+	  .summary = "list a directory" },
+	{ .name = "cat", .args = "IMAGE PATH...", .min_args = 2,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = plain_opts,
+	  .run = r3_btrfs_cmd_cat,
+	  .summary = "write files to standard output" },
+	{ .name = "get", .args = "IMAGE PATH DEST", .min_args = 3,
+	  .max_args = 3, .opts = plain_opts, .run = r3_btrfs_cmd_get,
+	  .summary = "copy a file or a tree out of the image" },
+	{ .name = "dump", .args = "IMAGE TREE", .min_args = 2, .max_args = 2,
+	  .opts = json_opts, .run = run_dump,
+	  .summary = "print every item of a tree" },
+	{ .name = "stream", .sub = stream_cmds,
+	  .summary = "look at send streams" },
+	{ 0 },
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd_btrfs.h - what the files of ring3 btrfs share */
+#ifndef CLI_CMD_BTRFS_H
+#define CLI_CMD_BTRFS_H
+
+#include "ring3/btrfs.h"
+#include "ring3/cli.h"
+
+struct btrfs_image {
+	const char *name;
+	struct r3_btrfs_dev *dev;
+	struct r3_btrfs *fs;
+};
+
+/* The first two options of every command that opens an image. */
+enum { BTRFS_OPT_SUPER, BTRFS_OPT_BACKUP };
+
+/* The image named by the first argument; a message and an exit code. */
+int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img);
+int btrfs_close_image(struct btrfs_image *img, int err);
+
+int r3_btrfs_cmd_ls(const struct r3_args *args);
+int r3_btrfs_cmd_cat(const struct r3_args *args);
+int r3_btrfs_cmd_get(const struct r3_args *args);
+int r3_btrfs_cmd_check(const struct r3_args *args);
+
+#endif

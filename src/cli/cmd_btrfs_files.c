@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_btrfs_files.c - ring3 btrfs ls, cat, get */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "cmd_btrfs.h"
+
+enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BUF = 1 << 20 };
+
+/* ---- ls ------------------------------------------------------------------ */
+
+struct ls {
+	struct r3_btrfs *fs;
+	bool json, details, recursive, xattrs;
+	char path[R3_BTRFS_PATH_MAX]; /* of the directory being listed */
+	unsigned depth;
+	bool first_xattr;
+};
+
+static char type_letter(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return 'd';
+	case S_IFLNK:
+		return 'l';
+	case S_IFCHR:
+		return 'c';
+	case S_IFBLK:
+		return 'b';
+	case S_IFIFO:
+		return 'p';
+	case S_IFSOCK:
+		return 's';
+	}
+	return '-';
+}
+
+static void print_mode(mode_t mode)
+{
+	char s[11] = "-rwxrwxrwx";
+
+	s[0] = type_letter(mode);
+	for (int i = 0; i < 9; i++) {
+		if (!(mode & (0400u >> i)))
+			s[i + 1] = '-';
+	}
+	if (mode & S_ISUID)
+		s[3] = mode & S_IXUSR ? 's' : 'S';
+	if (mode & S_ISGID)
+		s[6] = mode & S_IXGRP ? 's' : 'S';
+	if (mode & S_ISVTX)
+		s[9] = mode & S_IXOTH ? 't' : 'T';
+	fputs(s, stdout);
+}
+
+static int ls_xattr(void *arg, const char *name, size_t name_len,
+		    const void *value, size_t len)
+{
+	struct ls *ls = arg;
+
+	fputs(ls->json ? ls->first_xattr ? "" : "," : "    ", stdout);
+	r3_btrfs_print_name(stdout, name, name_len, ls->json);
+	ls->first_xattr = false;
+	if (!ls->json) {
+		putchar('=');
+		r3_btrfs_print_name(stdout, value, len, false);
+		putchar('\n');
+		return 0;
+	}
+	/* Values are bytes, often not text: hexadecimal keeps them whole. */
+	fputs(":\"", stdout);
+	for (size_t i = 0; i < len; i++)
+		printf("%02x", ((const uint8_t *)value)[i]);
+	putchar('"');
+	return 0;
+}
+
+static int ls_xattrs(struct ls *ls, struct r3_btrfs_inode in)
+{
+	int err;
+
+	if (ls->json)
+		printf(",\"xattrs\":{");
+	ls->first_xattr = true;
+	err = r3_btrfs_each_xattr(ls->fs, in, ls_xattr, ls);
+	if (ls->json)
+		putchar('}');
+	return err;
+}
+
+static void ls_full_name(struct ls *ls, const char *name, size_t len)
+{
+	char full[R3_BTRFS_PATH_MAX + R3_BTRFS_NAME_MAX + 2];
+	int n = snprintf(full, sizeof(full), "%s%s%.*s",
+			 ls->recursive ? ls->path : "",
+			 ls->recursive && *ls->path ? "/" : "", (int)len,
+			 name);
+
+	r3_btrfs_print_name(stdout, full, (size_t)n, ls->json);
+}
+
+static int ls_json(struct ls *ls, struct r3_btrfs_inode in, const char *name,
+		   size_t len, const struct r3_btrfs_stat *s,
+		   const char *target)
+{
+	const struct stat *st = &s->st;
+	int err = 0;
+
+	printf("{\"name\":");
+	ls_full_name(ls, name, len);
+	printf(",\"subvolume\":%llu,\"ino\":%llu,\"type\":\"%c\","
+	       "\"mode\":%u,\"nlink\":%llu,\"uid\":%u,\"gid\":%u,"
+	       "\"size\":%lld,\"blocks\":%lld,\"flags\":%llu,"
+	       "\"mtime\":%lld.%09ld,\"ctime\":%lld.%09ld,"
+	       "\"atime\":%lld.%09ld,\"otime\":%lld.%09ld",
+	       (unsigned long long)in.subvol, (unsigned long long)in.ino,
+	       type_letter(st->st_mode), st->st_mode & 07777,
+	       (unsigned long long)st->st_nlink, st->st_uid, st->st_gid,
+	       (long long)st->st_size, (long long)st->st_blocks,
+	       (unsigned long long)s->flags, (long long)st->st_mtim.tv_sec,
+	       st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec,
+	       st->st_ctim.tv_nsec, (long long)st->st_atim.tv_sec,
+	       st->st_atim.tv_nsec, (long long)s->otime.tv_sec,
+	       s->otime.tv_nsec);
+	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
+		printf(",\"rdev\":\"%u:%u\"", major(st->st_rdev),
+		       minor(st->st_rdev));
+	if (S_ISLNK(st->st_mode)) {
+		printf(",\"target\":");
+		r3_btrfs_print_name(stdout, target, strlen(target), true);
+	}
+	if (ls->xattrs)
+		err = ls_xattrs(ls, in);
+	printf("}\n");
+	return err;
+}
+
+static int ls_text(struct ls *ls, struct r3_btrfs_inode in, const char *name,
+		   size_t len, const struct r3_btrfs_stat *s,
+		   const char *target)
+{
+	const struct stat *st = &s->st;
+	char when[32];
+	struct tm tm;
+
+	if (ls->details) {
+		print_mode(st->st_mode);
+		if (!gmtime_r(&st->st_mtim.tv_sec, &tm))
+			memset(&tm, 0, sizeof(tm));
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+		printf(" %3llu %5u %5u ", (unsigned long long)st->st_nlink,
+		       st->st_uid, st->st_gid);
+		if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
+			printf("%6u,%5u", major(st->st_rdev),
+			       minor(st->st_rdev));
+		else
+			printf("%12lld", (long long)st->st_size);
+		printf(" %s ", when);
+	}
+	ls_full_name(ls, name, len);
+	if (ls->details && S_ISLNK(st->st_mode)) {
+		printf(" -> ");
+		r3_btrfs_print_name(stdout, target, strlen(target), false);
+	}
+	putchar('\n');
+	return ls->xattrs ? ls_xattrs(ls, in) : 0;
+}
+
+static int ls_one(struct ls *ls, struct r3_btrfs_inode in, const char *name,
+		  size_t len)
+{
+	char target[R3_BTRFS_PATH_MAX] = "";
+	struct r3_btrfs_stat s = { 0 };
+	int err = 0;
+
+	if (ls->details || ls->json)
+		err = r3_btrfs_stat(ls->fs, in, &s);
+	if (!err && S_ISLNK(s.st.st_mode))
+		err = r3_btrfs_readlink(ls->fs, in, target);
+	if (err)
+		return err;
+	return ls->json ? ls_json(ls, in, name, len, &s, target)
+			: ls_text(ls, in, name, len, &s, target);
+}
+
+static int ls_entry(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct ls *ls = arg;
+	size_t len = strlen(ls->path);
+	int err = ls_one(ls, e->in, e->name, e->name_len);
+
+	if (err || !ls->recursive || e->type != DT_DIR)
+		return err;
+	/* A damaged image can hold a directory in itself. */
+	if (ls->depth == DEPTH_MAX ||
+	    len + e->name_len + 2 > sizeof(ls->path)) {
+		fprintf(stderr, "%s/%s: deeper than a path can be\n",
+			ls->path, e->name);
+		return -ENAMETOOLONG;
+	}
+	if (len)
+		ls->path[len] = '/';
+	memcpy(ls->path + len + (len > 0), e->name, e->name_len + 1u);
+	ls->depth++;
+	err = r3_btrfs_each_entry(ls->fs, e->in, 0, ls_entry, ls);
+	ls->depth--;
+	ls->path[len] = 0;
+	return err;
+}
+
+int r3_btrfs_cmd_ls(const struct r3_args *args)
+{
+	const char *path = args->count > 1 ? args->pos[1] : "/", *base;
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	struct btrfs_image img;
+	struct ls *ls = calloc(1, sizeof(*ls));
+	int err;
+
+	if (!ls)
+		return R3_EXIT_FAILED;
+	err = btrfs_open_image(args, &img);
+	if (err) {
+		free(ls);
+		return err;
+	}
+	ls->fs = img.fs;
+	ls->json = r3_cli_opt(args, "json");
+	ls->details = r3_cli_opt(args, "long");
+	ls->recursive = r3_cli_opt(args, "recursive");
+	ls->xattrs = r3_cli_opt(args, "xattrs");
+	err = r3_btrfs_lookup(img.fs, path, &in);
+	if (!err)
+		err = r3_btrfs_stat(img.fs, in, &st);
+	base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	if (!err && S_ISDIR(st.st.st_mode))
+		err = r3_btrfs_each_entry(img.fs, in, 0, ls_entry, ls);
+	else if (!err)
+		err = ls_one(ls, in, base, strlen(base));
+	free(ls);
+	return btrfs_close_image(&img, err);
+}
+
+/* ---- cat ----------------------------------------------------------------- */
+
+static int write_all(int fd, const uint8_t *p, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int cat_one(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		   uint8_t *buf)
+{
+	uint64_t off = 0;
+	size_t got;
+	int err;
+
+	for (;;) {
+		err = r3_btrfs_read(fs, in, off, buf, BUF, &got);
+		if (err || !got)
+			return err;
+		err = write_all(STDOUT_FILENO, buf, got);
+		if (err) {
+			fprintf(stderr, "writing: %s\n", strerror(-err));
+			return err;
+		}
+		off += got;
+	}
+}
+
+int r3_btrfs_cmd_cat(const struct r3_args *args)
+{
+	struct r3_btrfs_inode in;
+	struct btrfs_image img;
+	uint8_t *buf = malloc(BUF);
+	int err = buf ? btrfs_open_image(args, &img) : R3_EXIT_FAILED;
+
+	if (err) {
+		free(buf);
+		return err;
+	}
+	for (unsigned i = 1; !err && i < args->count; i++) {
+		err = r3_btrfs_lookup(img.fs, args->pos[i], &in);
+		if (!err)
+			err = cat_one(img.fs, in, buf);
+	}
+	free(buf);
+	return btrfs_close_image(&img, err);
+}
+
+/* ---- get ----------------------------------------------------------------- */
+
+/*
+ * Everything is made below a directory descriptor, with O_NOFOLLOW and
+ * O_EXCL, and names hold no '/' (the library checks), so an image can't make
+ * us write outside the destination.
+ */
+struct link {
+	struct r3_btrfs_inode in;
+	char *path; /* from the destination */
+};
+
+struct get {
+	struct r3_btrfs *fs;
+	int dest; /* directory in which it all is made */
+	int dir;  /* the directory being filled */
+	unsigned depth;
+	char path[R3_BTRFS_PATH_MAX]; /* of what is being made, from dest */
+	uint8_t *buf;
+	struct link *links; /* files with several names, open addressing */
+	unsigned link_count, link_room;
+	uint64_t skipped; /* owners, devices, xattrs that need more rights */
+};
+
+static int get_fail(const struct get *g, const char *what)
+{
+	int err = -errno;
+
+	fprintf(stderr, "%s: %s: %s\n", g->path, what, strerror(-err));
+	return err;
+}
+
+static struct link *link_slot(struct link *links, unsigned room,
+			      struct r3_btrfs_inode in)
+{
+	uint64_t h = (in.ino ^ in.subvol << 40) * 0x9e3779b97f4a7c15u;
+	unsigned i = (unsigned)(h >> 32) & (room - 1);
+
+	while (links[i].path && (links[i].in.ino != in.ino ||
+				 links[i].in.subvol != in.subvol))
+		i = (i + 1) & (room - 1);
+	return &links[i];
+}
+
+static int links_grow(struct get *g)
+{
+	unsigned room = g->link_room ? g->link_room * 2 : 256;
+	struct link *links = calloc(room, sizeof(*links));
+
+	if (!links)
+		return -ENOMEM;
+	for (unsigned i = 0; i < g->link_room; i++) {
+		if (g->links[i].path)
+			*link_slot(links, room, g->links[i].in) = g->links[i];
+	}
+	free(g->links);
+	g->links = links;
+	g->link_room = room;
+	return 0;
+}
+
+/* True when the file was there already and now has one name more. */
+static int get_link(struct get *g, struct r3_btrfs_inode in, const char *name,
+		    bool *done)
+{
+	struct link *l;
+
+	if (g->link_count * 2 >= g->link_room && links_grow(g))
+		return -ENOMEM;
+	l = link_slot(g->links, g->link_room, in);
+	*done = l->path;
+	if (l->path)
+		return linkat(g->dest, l->path, g->dir, name, 0)
+			       ? get_fail(g, "link") : 0;
+	l->path = strdup(g->path);
+	if (!l->path)
+		return -ENOMEM;
+	l->in = in;
+	g->link_count++;
+	return 0;
+}
+
+struct get_xattrs {
+	struct get *g;
+	int fd;
+};
+
+static int get_xattr(void *arg, const char *name, size_t name_len,
+		     const void *value, size_t len)
+{
+	struct get_xattrs *x = arg;
+	char text[R3_BTRFS_NAME_MAX + 1];
+
+	memcpy(text, name, name_len);
+	text[name_len] = 0;
+	/* What this file system or this user can't hold is counted. */
+	if (fsetxattr(x->fd, text, value, len, 0))
+		x->g->skipped++;
+	return 0;
+}
+
+/* Owner, xattrs, mode, times; in this order, each undoes the ones before. */
+static int get_attrs(struct get *g, struct r3_btrfs_inode in, int fd,
+		     const struct stat *st)
+{
+	struct timespec times[2] = { st->st_atim, st->st_mtim };
+	struct get_xattrs x = { g, fd };
+	int err;
+
+	if (fchown(fd, st->st_uid, st->st_gid))
+		g->skipped++;
+	err = r3_btrfs_each_xattr(g->fs, in, get_xattr, &x);
+	if (err)
+		return err;
+	if (fchmod(fd, st->st_mode & 07777))
+		return get_fail(g, "mode");
+	return futimens(fd, times) ? get_fail(g, "times") : 0;
+}
+
+struct get_data {
+	struct get *g;
+	struct r3_btrfs_inode in;
+	int fd;
+};
+
+/* Only what is data is written: holes and preallocation stay holes. */
+static int get_extent(void *arg, const struct r3_btrfs_extent *x)
+{
+	struct get_data *d = arg;
+	uint64_t off = x->start, end = x->start + x->len;
+	size_t got;
+	int err;
+
+	if (!x->is_inline && (!x->logical || x->prealloc))
+		return 0;
+	while (off < end) {
+		err = r3_btrfs_read(d->g->fs, d->in, off, d->g->buf,
+				    r3_min(BUF, end - off), &got);
+		if (err || !got)
+			return err;
+		if (pwrite(d->fd, d->g->buf, got, (off_t)off) != (ssize_t)got)
+			return get_fail(d->g, "write");
+		off += got;
+	}
+	return 0;
+}
+
+static int get_file(struct get *g, struct r3_btrfs_inode in, const char *name,
+		    const struct stat *st)
+{
+	struct get_data d = { g, in, -1 };
+	bool done = false;
+	int err = 0;
+
+	if (st->st_nlink > 1)
+		err = get_link(g, in, name, &done);
+	if (err || done)
+		return err;
+	d.fd = openat(g->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+		      O_CLOEXEC, 0600);
+	if (d.fd < 0)
+		return get_fail(g, "create");
+	err = r3_btrfs_each_extent(g->fs, in, get_extent, &d);
+	if (!err && ftruncate(d.fd, st->st_size))
+		err = get_fail(g, "size");
+	if (!err)
+		err = get_attrs(g, in, d.fd, st);
+	close(d.fd);
+	return err;
+}
+
+static int get_other(struct get *g, struct r3_btrfs_inode in, const char *name,
+		     const struct stat *st)
+{
+	struct timespec times[2] = { st->st_atim, st->st_mtim };
+	char target[R3_BTRFS_PATH_MAX];
+	bool done = false;
+	int err = 0;
+
+	if (st->st_nlink > 1)
+		err = get_link(g, in, name, &done);
+	if (err || done)
+		return err;
+	if (S_ISLNK(st->st_mode)) {
+		err = r3_btrfs_readlink(g->fs, in, target);
+		if (err)
+			return err;
+		if (symlinkat(target, g->dir, name))
+			return get_fail(g, "symlink");
+	} else if (mknodat(g->dir, name, st->st_mode, st->st_rdev)) {
+		g->skipped++;
+		return 0;
+	}
+	if (fchownat(g->dir, name, st->st_uid, st->st_gid,
+		     AT_SYMLINK_NOFOLLOW))
+		g->skipped++;
+	if (!S_ISLNK(st->st_mode) &&
+	    fchmodat(g->dir, name, st->st_mode & 07777, 0))
+		g->skipped++;
+	return utimensat(g->dir, name, times, AT_SYMLINK_NOFOLLOW)
+		       ? get_fail(g, "times") : 0;
+}
+
+static int get_entry(void *arg, const struct r3_btrfs_dirent *e);
+
+static int get_dir(struct get *g, struct r3_btrfs_inode in, const char *name,
+		   const struct stat *st)
+{
+	int parent = g->dir, err;
+
+	if (g->depth == DEPTH_MAX) {
+		errno = ELOOP;
+		return get_fail(g, "directory");
+	}
+	if (mkdirat(parent, name, 0700))
+		return get_fail(g, "mkdir");
+	g->dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	if (g->dir < 0) {
+		err = get_fail(g, "open");
+		g->dir = parent;
+		return err;
+	}
+	g->depth++;
+	err = r3_btrfs_each_entry(g->fs, in, 0, get_entry, g);
+	g->depth--;
+	if (!err)
+		err = get_attrs(g, in, g->dir, st);
+	close(g->dir);
+	g->dir = parent;
+	return err;
+}
+
+static int get_one(struct get *g, struct r3_btrfs_inode in, const char *name)
+{
+	struct r3_btrfs_stat s;
+	int err = r3_btrfs_stat(g->fs, in, &s);
+
+	if (err)
+		return err;
+	if (S_ISDIR(s.st.st_mode))
+		return get_dir(g, in, name, &s.st);
+	if (S_ISREG(s.st.st_mode))
+		return get_file(g, in, name, &s.st);
+	return get_other(g, in, name, &s.st);
+}
+
+static int get_entry(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct get *g = arg;
+	size_t len = strlen(g->path);
+	int err;
+
+	if (len + e->name_len + 2 > sizeof(g->path)) {
+		errno = ENAMETOOLONG;
+		return get_fail(g, e->name);
+	}
+	snprintf(g->path + len, sizeof(g->path) - len, "/%s", e->name);
+	err = get_one(g, e->in, e->name);
+	g->path[len] = 0;
+	return err;
+}
+
+/* "dir/name" -> a descriptor of dir, and name; DEST must not exist. */
+static int get_dest(struct get *g, const char *dest, char *name)
+{
+	char dir[R3_BTRFS_PATH_MAX];
+	size_t len = strlen(dest);
+	const char *slash, *base;
+
+	while (len > 1 && dest[len - 1] == '/')
+		len--;
+	if (!len || len >= sizeof(dir))
+		return -EINVAL;
+	memcpy(dir, dest, len);
+	dir[len] = 0;
+	slash = strrchr(dir, '/');
+	base = slash ? slash + 1 : dir;
+	if (strlen(base) > R3_BTRFS_NAME_MAX)
+		return -ENAMETOOLONG;
+	strcpy(name, base);
+	if (!slash)
+		strcpy(dir, ".");
+	else
+		dir[slash == dir ? 1 : slash - dir] = 0;
+	g->dest = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return g->dest < 0 ? -errno : 0;
+}
+
+static void get_fini(struct get *g)
+{
+	for (unsigned i = 0; i < g->link_room; i++)
+		free(g->links[i].path);
+	free(g->links);
+	free(g->buf);
+	if (g->dest >= 0)
+		close(g->dest);
+	free(g);
+}
+
+int r3_btrfs_cmd_get(const struct r3_args *args)
+{
+	struct get *g = calloc(1, sizeof(*g));
+	char name[R3_BTRFS_NAME_MAX + 1];
+	struct r3_btrfs_inode in;
+	struct btrfs_image img;
+	int err;
+
+	if (!g)
+		return R3_EXIT_FAILED;
+	g->buf = malloc(BUF);
+	err = get_dest(g, args->pos[2], name);
+	if (err || !g->buf) {
+		fprintf(stderr, "%s: %s\n", args->pos[2], strerror(-err));
+		get_fini(g);
+		return R3_EXIT_FAILED;
+	}
+	err = btrfs_open_image(args, &img);
+	if (err) {
+		get_fini(g);
+		return err;
+	}
+	g->fs = img.fs;
+	g->dir = g->dest;
+	snprintf(g->path, sizeof(g->path), "%s", name);
+	err = r3_btrfs_lookup(img.fs, args->pos[1], &in);
+	if (!err)
+		err = get_one(g, in, name);
+	if (!err && g->skipped)
+		fprintf(stderr, "%s: %llu owners, xattrs or devices could not "
+			"be set here\n", args->pos[2],
+			(unsigned long long)g->skipped);
+	get_fini(g);
+	return btrfs_close_image(&img, err);
+}
