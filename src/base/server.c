@@ -133,6 +133,7 @@ int r3_server_open(struct r3_server **out, const struct r3_server_spec *spec,
 	s->reopen.server = s;
 	strcpy(s->name, argv[1]);
 	signal(SIGPIPE, SIG_IGN);
+	tzset(); /* the first log line would open a file, in the sandbox */
 	err = r3_loop_open(&s->loop);
 	if (!err)
 		err = come_up(s, argc, argv);

@@ -406,7 +406,6 @@ int disk_open(struct disk *d, int fd, bool direct,
 	err = io_uring_register_files(&d->ring, &fd, 1);
 	if (err)
 		goto fail_ring;
-	io_uring_register_ring_fd(&d->ring); /* saves a lookup; may fail */
 	io_uring_register_iowq_max_workers(&d->ring, workers);
 	d->open = true;
 	return 0;
