@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ramdisk_main.c - a vhost-user-blk disk in memory, as a program
+ *
+ *	ramdisk SOCKET MIB [split] [poll]
+ *
+ * Serves one client after the other until it is killed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ramdisk.h"
+
+#define LISTEN_FD 10
+
+static void accept_one(void *arg, uint32_t events)
+{
+	struct ramdisk *d = arg;
+	int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (d->vub || ramdisk_accept(d, fd))
+		close(fd);
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 4))
+		return -1;
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct ramdisk d = { 0 };
+	struct r3_watch w = { 0 };
+	int fd;
+
+	if (argc < 3)
+		return 2;
+	d.len = strtoull(argv[2], NULL, 10) << 20;
+	d.data = mmap(NULL, d.len, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (d.data == MAP_FAILED || r3_loop_open(&d.loop))
+		return 1;
+	for (int i = 3; i < argc; i++) {
+		if (!strcmp(argv[i], "split"))
+			d.features_masked = R3_VQ_F_PACKED;
+		else if (!strcmp(argv[i], "poll"))
+			ramdisk_poll(&d, 50);
+	}
+	fd = listen_at(argv[1]);
+	if (fd < 0 || dup2(fd, LISTEN_FD) < 0 ||
+	    r3_loop_watch(d.loop, &w, LISTEN_FD, EPOLLIN, accept_one, &d)) {
+		perror(argv[1]);
+		return 1;
+	}
+	printf("ready\n");
+	fflush(stdout);
+	return r3_loop_run(d.loop);
+}
