@@ -332,7 +332,7 @@ unsigned nvmc_poll(struct nvmc *n)
 		return 0;
 	for (unsigned i = 0; i <= n->sq_top && n->state == NVMC_ON; i++)
 		done += take_queue(n, i);
-	for (unsigned i = 0; i < NVMC_QUEUES; i++) {
+	for (unsigned i = 0; i <= n->conf.queues; i++) {
 		if (n->cq[i].wait)
 			done += post_waiting(n, i);
 	}
@@ -353,7 +353,7 @@ void nvmc_signal(struct nvmc *n)
 {
 	bool fenced = false;
 
-	for (unsigned i = 0; i < NVMC_QUEUES; i++) {
+	for (unsigned i = 0; i <= n->conf.queues; i++) {
 		struct nvmc_cq *cq = &n->cq[i];
 
 		if (!cq->signal)
@@ -394,7 +394,7 @@ bool nvmc_arm(struct nvmc *n)
 	}
 	if (!n->db)
 		return work;
-	for (unsigned i = 1; i < NVMC_QUEUES; i++) {
+	for (unsigned i = 1; i <= n->conf.queues; i++) {
 		if (n->sq[i].size)
 			leave_event(n, i, 0, n->sq[i].tail);
 		if (n->cq[i].wait)
@@ -404,7 +404,7 @@ bool nvmc_arm(struct nvmc *n)
 						    n->cq[i].size));
 	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (unsigned i = 1; i < NVMC_QUEUES; i++)
+	for (unsigned i = 1; i <= n->conf.queues; i++)
 		work |= arm_queue(n, i);
 	return work;
 }

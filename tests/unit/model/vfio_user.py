@@ -7,6 +7,7 @@ from their texts, not through ring3's code, so that both halves of ring3 can't
 agree on the same mistake.
 """
 import array
+import json
 import mmap
 import os
 import shutil
@@ -56,6 +57,36 @@ class Model:
     def stop(self, number=signal.SIGTERM):
         self.child.send_signal(number)
         return self.child.wait(10)
+
+
+class Supervised:
+    """The same under its supervisor: in its sandbox."""
+
+    def __init__(self, folder):
+        self.name = f'model-{os.getpid()}'
+        self.file = f'{folder}/disk.img'
+        self.path = f'/run/ring3/{self.name}/nvme0.sock'
+        with open(self.file, 'wb') as f:
+            f.truncate(SIZE)
+        with open(f'{folder}/node.conf', 'w') as f:
+            f.write(f'[node]\nname = {self.name}\n'
+                    f'[model nvme0]\ntype = nvme\nfile = {self.file}\n')
+        self.ring3('up', f'{folder}/node.conf')
+
+    def ring3(self, *words):
+        program = os.path.join(os.environ['MESON_BUILD_ROOT'], 'ring3')
+        done = subprocess.run([program, *words], text=True, timeout=60,
+                              stdout=subprocess.PIPE, check=True)
+        return done.stdout
+
+    def stop(self):
+        """0 when it never died."""
+        shown = json.loads(self.ring3('status', '--json', self.name))
+        self.ring3('down', self.name)
+        shutil.rmtree(f'/run/ring3/{self.name}', ignore_errors=True)
+        if shown['servers'][0]['restarts']:
+            print('# ' + shown['servers'][0]['last_death'])
+        return shown['servers'][0]['restarts']
 
 
 class Client:
@@ -354,25 +385,47 @@ def hostile(model):
     c.close()
 
 
-def main():
-    folder = tempfile.mkdtemp()
+def everything(model):
+    c = Host(model.path)
+    looks_like_nvme(c)
+    data_goes_through(c, model.file)
+    large_and_unaligned(c)
+    interrupts(c)
+    shadow_doorbells(c)
+    client_comes_and_goes(c, model)
+    hostile(model)
+
+
+def by_hand(folder):
     model = Model(folder)
     try:
-        c = Host(model.path)
-        looks_like_nvme(c)
-        data_goes_through(c, model.file)
-        large_and_unaligned(c)
-        interrupts(c)
-        shadow_doorbells(c)
-        client_comes_and_goes(c, model)
-        hostile(model)
+        everything(model)
         ok(model.stop() == 0, 'ends when asked to')
-        direct(folder)
     finally:
         if model.child.poll() is None:
             model.child.kill()
+    direct(folder)
+
+
+def supervised(folder):
+    model = Supervised(folder)
+    try:
+        everything(model)
+    finally:
+        ok(model.stop() == 0, 'never died in its sandbox')
+
+
+def main():
+    if '--node' in sys.argv and os.geteuid():
+        print('SKIP: a node needs root')
+        return 77
+    folder = tempfile.mkdtemp()
+    try:
+        supervised(folder) if '--node' in sys.argv else by_hand(folder)
+    finally:
         shutil.rmtree(folder)
     print(f'1..{count}')
+    return 0
 
 
 sys.exit(main())
