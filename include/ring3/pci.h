@@ -27,7 +27,7 @@ struct r3_pci_dev {
 
 /* "00:03.0" or "0000:00:03.0" to the latter.  -EINVAL. */
 int r3_pci_parse_bdf(const char *text, char bdf[R3_PCI_BDF_LEN]);
-/* "NVM Express controller"; never NULL. */
+/* "Non-Volatile memory controller", as in the PCI ID database; never NULL. */
 const char *r3_pci_class_name(uint32_t class);
 const char *r3_pci_cap_name(uint8_t id);
 const char *r3_pci_ext_cap_name(uint16_t id);
@@ -37,6 +37,12 @@ int r3_pci_get(const char *bdf, struct r3_pci_dev *out);
 int r3_pci_list(struct r3_pci_dev **out, unsigned *count);
 /* All devices of an IOMMU group.  *out is to be freed. */
 int r3_pci_group(int group, struct r3_pci_dev **out, unsigned *count);
+
+/* Configuration space as sysfs shows it: 64, 256 or 4096 bytes (64 without
+ * rights).  Return: bytes or a negative errno. */
+int r3_pci_read_config(const char *bdf, uint8_t data[4096]);
+/* Sizes of the six BARs and the ROM, 0 for those that are not there. */
+int r3_pci_bar_sizes(const char *bdf, uint64_t sizes[7]);
 
 /* ---- configuration space ------------------------------------------------ */
 

@@ -9,6 +9,7 @@
 #include "ring3/cli.h"
 
 extern const struct r3_cmd r3_cmd_btrfs[];
+extern const struct r3_cmd r3_cmd_device[];
 extern const struct r3_cmd r3_cmd_reg[];
 
 #endif

@@ -26,6 +26,8 @@ static const struct r3_cmd commands[] = {
 	{ .name = "console", .args = "[GUEST]", .max_args = 1,
 	  .opts = node_cli_console_opts, .run = node_cli_console,
 	  .summary = "attach to a guest's console; Ctrl-] leaves it" },
+	{ .name = "device", .sub = r3_cmd_device,
+	  .summary = "PCI devices: list, show, give to user space and back" },
 	{ .name = "doctor", .opts = node_cli_doctor_opts,
 	  .run = node_cli_doctor,
 	  .summary = "what this machine has and lacks, and what to do" },

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pci_list.c - PCI devices of this machine, from sysfs */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ring3/pci.h"
 #include "sysfs.h"
@@ -114,4 +116,47 @@ int r3_pci_group(int group, struct r3_pci_dev **out, unsigned *count)
 	snprintf(path, sizeof(path), "%s/kernel/iommu_groups/%d/devices",
 		 sysfs_root, group);
 	return list_folder(path, out, count);
+}
+
+int r3_pci_read_config(const char *bdf, uint8_t data[4096])
+{
+	char path[SYSFS_PATH_MAX], name[R3_PCI_BDF_LEN];
+	int fd, err = r3_pci_parse_bdf(bdf, name);
+	ssize_t n;
+
+	if (err)
+		return err;
+	sysfs_path(path, name, "config");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+	n = pread(fd, data, 4096, 0);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	return (int)n;
+}
+
+/* "0x00000000febd0000 0x00000000febd3fff 0x0000000000140204", one each. */
+int r3_pci_bar_sizes(const char *bdf, uint64_t sizes[7])
+{
+	char path[SYSFS_PATH_MAX], name[R3_PCI_BDF_LEN];
+	int err = r3_pci_parse_bdf(bdf, name);
+	FILE *f;
+
+	if (err)
+		return err;
+	sysfs_path(path, name, "resource");
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	for (unsigned i = 0; i < 7; i++) {
+		unsigned long long first, last;
+
+		sizes[i] = 0;
+		if (fscanf(f, "%llx %llx %*x", &first, &last) == 2 && last)
+			sizes[i] = last - first + 1;
+	}
+	fclose(f);
+	return 0;
 }

@@ -216,8 +216,8 @@ static int read_irq(struct vfio *v, unsigned index)
 	return info.count > R3_DEVICE_VECTORS_MAX ? -EPROTO : 0;
 }
 
-/* Without an eventfd for it, the kernel would kill the process that holds the
- * device on an error, and block whoever wants it back. */
+/* Without them an uncorrected error goes unseen, and whoever unbinds the
+ * device waits for us while we know nothing of it. */
 static int arm_event(struct vfio *v, unsigned index, unsigned tag)
 {
 	const struct r3_device_irq *irq = r3_device_irq(&v->dev, index);
