@@ -4,30 +4,31 @@
 
 #include "near.h"
 
-/* Levenshtein, one row. */
+/* Edits between two words; two neighbours that changed places are one. */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[NEAR_WORD_MAX + 1], la = (unsigned)strlen(a);
+	unsigned row[3][NEAR_WORD_MAX + 1], la = (unsigned)strlen(a);
 	unsigned lb = (unsigned)strlen(b);
 
 	if (la > NEAR_WORD_MAX || lb > NEAR_WORD_MAX)
 		return UINT32_MAX;
 	for (unsigned j = 0; j <= lb; j++)
-		row[j] = j;
+		row[0][j] = j;
 	for (unsigned i = 1; i <= la; i++) {
-		unsigned diagonal = row[0];
+		unsigned *now = row[i % 3], *last = row[(i + 2) % 3];
 
-		row[0] = i;
+		now[0] = i;
 		for (unsigned j = 1; j <= lb; j++) {
-			unsigned up = row[j];
-			unsigned cost = diagonal + (a[i - 1] != b[j - 1]);
+			uint64_t n = last[j - 1] + (a[i - 1] != b[j - 1]);
 
-			cost = (unsigned)r3_min(cost, up + 1);
-			row[j] = (unsigned)r3_min(cost, row[j - 1] + 1);
-			diagonal = up;
+			n = r3_min(n, r3_min(last[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1])
+				n = r3_min(n, row[(i + 1) % 3][j - 2] + 1);
+			now[j] = (unsigned)n;
 		}
 	}
-	return row[lb];
+	return row[la % 3][lb];
 }
 
 void near_try(struct near *n, const char *candidate)

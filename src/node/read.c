@@ -393,10 +393,10 @@ static void read_server(struct reading *r, struct r3_conf_section *c)
 	s->type = keep(r, spec->type);
 	snprintf(text, sizeof(text), "%s/%s", r->libexec, spec->program);
 	s->program = keep(r, text);
-	s->hang_ms = common_uint(r, c, "hang_ms", HANG_MS_DEFAULT);
-	s->limit = common_uint(r, c, "limit", LIMIT_DEFAULT);
 	for (const struct r3_key *k = spec->keys; k->name; k++)
 		read_key(r, c, s, k);
+	s->hang_ms = common_uint(r, c, "hang_ms", HANG_MS_DEFAULT);
+	s->limit = common_uint(r, c, "limit", LIMIT_DEFAULT);
 	snprintf(text, sizeof(text), "[%s %s] (type %s)", c->kind, c->name,
 		 spec->type);
 	check_unused(r, c, spec->keys, common_keys, text);
@@ -669,8 +669,13 @@ static void read_sections(struct reading *r)
 			unknown_kind(r, c);
 			continue;
 		}
-		if (!strcmp(c->kind, "node"))
+		if (!strcmp(c->kind, "node")) {
+			if (*c->name)
+				r3_conf_error(r->conf, c->line, "a file has "
+					      "one [node], and its name is a "
+					      "key: 'name = %s'", c->name);
 			continue;
+		}
 		check_name(r, c, i);
 		if (strcmp(c->kind, "guest"))
 			read_server(r, c);
