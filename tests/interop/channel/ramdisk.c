@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ramdisk.c - a vhost-user-blk disk in memory, for tests */
 #include <linux/virtio_blk.h>
+#include <stdlib.h>
 
 #include "ramdisk.h"
 
@@ -90,8 +91,6 @@ static void serve(struct ramdisk *d, struct r3_vq_device *q,
 	uint8_t status;
 
 	d->requests++;
-	if (d->before)
-		d->before(d);
 	if (!copy(&in, &h, sizeof(h), false) || !len_of(&out)) {
 		r3_vub_fail(d->vub, -EPROTO, "request without head or status");
 		r3_vq_device_push(q, req, 0);
@@ -114,15 +113,23 @@ static void serve(struct ramdisk *d, struct r3_vq_device *q,
 static unsigned serve_queue(struct ramdisk *d, unsigned i)
 {
 	struct r3_vq_device *q = r3_vub_queue(d->vub, i);
-	struct r3_vq_seg seg[RAMDISK_SEGS];
-	struct r3_vq_req req;
-	unsigned done = 0;
-	int n = 0;
+	unsigned batch = d->batch ? d->batch : 1, have, done = 0;
+	int n = 1;
 
-	while (q && done < 256 &&
-	       (n = r3_vq_device_pop(q, &req, seg, RAMDISK_SEGS)) == 1) {
-		serve(d, q, &req);
-		done++;
+	while (q && n == 1 && done < 256) {
+		for (have = 0; have < batch; have++) {
+			n = r3_vq_device_pop(q, &d->req[have], d->seg[have],
+					     RAMDISK_SEGS);
+			if (n != 1)
+				break;
+		}
+		done += have;
+		while (have) {
+			unsigned k = (unsigned)random() % have;
+
+			serve(d, q, &d->req[k]);
+			d->req[k] = d->req[--have];
+		}
 	}
 	if (n < 0)
 		r3_vub_fail(d->vub, n, q->why);

@@ -12,6 +12,7 @@
 
 #define RAMDISK_QUEUES 4
 #define RAMDISK_SEGS   130 /* request head, 128 of data, status */
+#define RAMDISK_BATCH  16
 
 struct ramdisk {
 	struct r3_loop *loop;
@@ -19,11 +20,13 @@ struct ramdisk {
 	uint8_t *data;
 	uint64_t len;
 	uint64_t requests, replayed;
+	/* taken at once, then done in a random order and told together */
+	unsigned batch; /* 0: one after the other */
+	struct r3_vq_req req[RAMDISK_BATCH];
+	struct r3_vq_seg seg[RAMDISK_BATCH][RAMDISK_SEGS];
 	uint64_t features_masked; /* not offered */
 	const struct r3_vub_keeper *keeper;
 	struct r3_poller poller;
-	/* test's: called before each request is done, may kill us */
-	void (*before)(struct ramdisk *d);
 };
 
 int ramdisk_accept(struct ramdisk *d, int fd);
