@@ -164,7 +164,7 @@ static void readable(void *arg, uint32_t events)
 	}
 	c->len += (size_t)n;
 	c->line[c->len] = 0;
-	end = strchr(c->line, '\n');
+	end = memchr(c->line, '\n', c->len);
 	if (end && !c->waits && !c->waits_all) {
 		*end = 0;
 		command(c, c->line);

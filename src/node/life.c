@@ -107,7 +107,7 @@ static unsigned delay_of(const struct life *life)
 	unsigned ms = 0;
 
 	if (life->burst > LIFE_BURST_MAX)
-		ms = 1000;
+		ms = LIFE_BURST_MS;
 	if (life->quick >= 2 && life->quick < 12)
 		ms = (unsigned)r3_max(ms, LIFE_DELAY_MIN_MS
 						  << (life->quick - 2));

@@ -72,7 +72,8 @@ struct life {
 #define LIFE_SETTLED_MS	   1000 /* who lived this long is in no crash loop */
 #define LIFE_DELAY_MIN_MS  10
 #define LIFE_DELAY_MAX_MS  5000
-#define LIFE_BURST_MAX	   100 /* restarts in one second, whatever the cause */
+#define LIFE_BURST_MAX	   200 /* restarts in one second, whatever the cause */
+#define LIFE_BURST_MS	   20  /* delay of those beyond */
 #define LIFE_ASK_MS	   2000 /* from SIGTERM to SIGKILL */
 
 /**

@@ -210,7 +210,7 @@ static void a_burst_is_slowed_down(void **state)
 	}
 	assert_int_equal(spawned, LIFE_BURST_MAX);
 	assert_int_equal(life.state, LIFE_WAITING);
-	assert_int_equal(delay, 1000);
+	assert_int_equal(delay, LIFE_BURST_MS);
 }
 
 int main(void)

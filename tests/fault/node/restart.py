@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Servers that die in every way: what the supervisor makes of it."""
+import glob
+import json
+import os
+import signal
+import statistics
+import time
+
+from nodelib import Failed, expect, main, wait_for
+
+A = '[model a]\ntype = test\n'
+B = '[driver b]\ntype = user\ndevice = a\n'
+
+
+def after(place, verb, cause, told):
+    """It dies of a verb; the next life is told how."""
+    place.up(A)
+    place.ask(verb)
+    unit = place.died('a', 1)
+    if not unit['last_death'].startswith(cause):
+        raise Failed(f'cause: {unit["last_death"]!r}, expected {cause!r}')
+    expect('the new life is told', place.ask('after'), told)
+
+
+def exit_is_told(place):
+    after(place, 'exit', 'exit 7', 'exit')
+
+
+def a_fault_is_told(place):
+    after(place, 'segv', 'fault SIGSEGV at 0x10 ip=0x', 'fault')
+
+
+def a_full_stack_is_told(place):
+    after(place, 'overflow', 'fault SIGSEGV at 0x7', 'fault')
+
+
+def abort_is_told(place):
+    after(place, 'abort', 'fault SIGABRT', 'fault')
+
+
+def assert_is_told(place):
+    after(place, 'assert', 'fault SIGABRT', 'fault')
+
+
+def signals_from_outside_are_kills(place):
+    place.up(A)
+    for number, name in enumerate(('SIGKILL', 'SIGSEGV', 'SIGABRT', 'SIGBUS'),
+                                  1):
+        os.kill(place.status('a')['pid'], getattr(signal, name))
+        unit = place.died('a', number)
+        expect('cause', unit['last_death'], f'signal {name}')
+        expect('told', place.ask('after'), 'kill')
+    expect('crash reports', os.listdir(f'{place.dir}/run/n/crash'), [])
+
+
+def a_hang_is_found(place):
+    place.up(A + 'hang_ms = 300\n')
+    start = time.monotonic()
+    try:
+        place.ask('hang', timeout=0.05)
+    except OSError:
+        pass
+    unit = place.died('a', 1)
+    took = time.monotonic() - start
+    if not 0.2 < took < 3:
+        raise Failed(f'found after {took:.2f} s instead of 0.3')
+    expect('cause', unit['last_death'], 'hang: no heartbeat')
+    expect('told', place.ask('after'), 'hang')
+
+
+def a_stopped_server_does_not_hang(place):
+    place.up(A + 'hang_ms = 200\n')
+    pid = place.status('a')['pid']
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1)
+    expect('pid', place.status('a')['pid'], pid)
+    os.kill(pid, signal.SIGCONT)
+    expect('it answers', place.ask('pid'), '1')
+    time.sleep(0.5)
+    expect('restarts', place.status('a')['restarts'], 0)
+
+
+def a_stopped_server_can_be_restarted(place):
+    place.up(A)
+    os.kill(place.status('a')['pid'], signal.SIGSTOP)
+    place.ring3('restart', 'a')
+    expect('restarts', place.status('a')['restarts'], 1)
+
+
+def a_crash_loop_is_slowed_down_and_given_up(place):
+    place.up(A + 'limit = 4\n')
+    start = time.monotonic()
+    for number in range(1, 5):
+        place.ask('segv')
+        place.died('a', number)
+    took = time.monotonic() - start
+    if took < 0.07:     # 0 + 10 + 20 + 40 ms
+        raise Failed(f'four restarts in {took * 1000:.0f} ms: no back-off')
+    place.ask('segv')
+    wait_for('failed', lambda: place.status('a')['state'] == 'failed')
+    log = place.log('supervisor')
+    if 'given up after 5 quick deaths' not in log:
+        raise Failed('the log does not say so')
+    place.ring3('restart', 'a')
+    expect('it answers', place.ask('pid'), '1')
+
+
+def who_was_kept_survives(place):
+    place.up(A)
+    expect('before', place.ask('kept'), 'none')
+    place.ask('keep')
+    for number in range(1, 4):
+        expect('the page counts on', place.ask('count'), str(number))
+        os.kill(place.status('a')['pid'], signal.SIGKILL)
+        place.died('a', number)
+    expect('the fd', place.ask('kept'), 'kept')
+    expect('kept fds', place.status('a')['kept_fds'], 1)
+    requests = place.status('a')['requests']
+    if requests < 6:
+        raise Failed(f'only {requests} requests counted over four lives')
+
+
+def nothing_else_restarts(place):
+    place.up(A + B)
+    b = place.status('b')['pid']
+    for number in range(1, 6):
+        os.kill(place.status('a')['pid'], signal.SIGKILL)
+        place.died('a', number)
+    expect('b', place.status('b')['pid'], b)
+
+
+def who_connects_while_it_is_dead_waits(place):
+    place.up(A)
+    os.kill(place.status('a')['pid'], signal.SIGKILL)
+    expect('answer', place.ask('pid'), '1')
+
+
+def three_hundred_kills(place):
+    place.up(A + B)
+    times = []
+    for number in range(1, 301):
+        place.control('kill a KILL')
+        times.append(place.control('up a')['took_us'])
+        if number % 50 == 0:
+            place.ask('count')
+    unit = place.status('a')
+    expect('restarts', unit['restarts'], 300)
+    expect('b', place.status('b')['restarts'], 0)
+    print(f'# kill to READY: median {statistics.median(times) / 1000:.1f} ms, '
+          f'worst {max(times) / 1000:.1f} ms')
+    supervisor = place.status()['pid']
+    fds = len(os.listdir(f'/proc/{supervisor}/fd'))
+    if fds > 60:
+        raise Failed(f'the supervisor has {fds} fds: it leaks')
+
+
+def crash_reports_are_bounded(place):
+    place.up(A + 'limit = 1000\n')
+    for number in range(1, 6):
+        place.ask('segv')
+        place.died('a', number)
+    reports = sorted(glob.glob(f'{place.dir}/run/n/crash/*/report.json'))
+    expect('reports', len(reports), 5)
+    with open(reports[0]) as f:
+        report = json.load(f)
+    expect('server', report['server'], 'a')
+    expect('signal', report['signal'], signal.SIGSEGV)
+    expect('address', report['address'], '0x10')
+    if not report['trace']:
+        raise Failed('no trace')
+
+
+def the_servers_die_with_the_supervisor(place):
+    place.up(A + B)
+    status = place.status()
+    pids = [unit['pid'] for unit in status['servers']]
+    os.kill(status['pid'], signal.SIGKILL)
+    for pid in pids:
+        wait_for(f'{pid} gone', lambda: not os.path.exists(f'/proc/{pid}'))
+    place.up(A + B)     # and what is left of it is no obstacle
+    expect('it answers', place.ask('pid'), '1')
+
+
+def terminate_takes_it_down_in_order(place):
+    place.up(A + B)
+    supervisor = place.status()['pid']
+    os.kill(supervisor, signal.SIGTERM)
+    wait_for('gone', lambda: not os.path.exists(f'/proc/{supervisor}') or
+             open(f'/proc/{supervisor}/stat').read().split()[2] == 'Z')
+    expect('sockets left', glob.glob(f'{place.dir}/run/n/*.sock'), [])
+
+
+def a_log_is_bounded(place):
+    place.up(A)
+    path = f'{place.dir}/run/n/log/a.log'
+    with open(path, 'a') as f:
+        f.write('x' * 79 + '\n')
+        f.write(('y' * 79 + '\n') * 60000)
+    wait_for('moved', lambda: os.path.exists(path + '.1') and
+             os.path.getsize(path) == 0)
+    if os.path.getsize(path + '.1') > 8 * 1024 * 1024:
+        raise Failed('the old one is too large')
+
+
+def rubbish_on_the_control_socket(place):
+    place.up(A)
+    for line in ('', 'what', 'kill', 'kill x KILL', 'kill a WHAT', 'up',
+                 'restart nobody', 'status\0x'):
+        place.control(line)
+    expect('it lives', place.status('a')['state'], 'up')
+
+
+main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
+      assert_is_told, signals_from_outside_are_kills, a_hang_is_found,
+      a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
+      a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
+      nothing_else_restarts, who_connects_while_it_is_dead_waits,
+      three_hundred_kills, crash_reports_are_bounded,
+      the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
+      a_log_is_bounded, rubbish_on_the_control_socket])
