@@ -221,8 +221,10 @@ static void look(struct sup_caller *c)
 	if (c->waits_all && all_settled(c->sup, &failed))
 		answer(c, sup_status(c->sup));
 	else if (u && u->life.state == LIFE_UP && !u->killed_ns)
-		answer(c, json_pack("{s:i, s:I, s:I}", "pid", (int)u->pid,
-			"restarts", (json_int_t)u->restarts, "took_us",
+		answer(c, json_pack("{s:i, s:I, s:I, s:I}", "pid",
+			(int)u->pid, "restarts", (json_int_t)u->restarts,
+			"start_us", (json_int_t)((u->life.ready_ns -
+				u->life.born_ns) / R3_NS_PER_US), "took_us",
 			(json_int_t)(u->took_count ? u->took_us[
 				(u->took_count - 1) % SUP_SAMPLES] : 0)));
 	else if (u && (u->life.state == LIFE_FAILED ||
