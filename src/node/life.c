@@ -76,16 +76,18 @@ static const struct step steps[LIFE_STATES][LIFE_EVENTS] = {
 	},
 };
 
-/* A death that says something against the server: it never got ready, or it
- * ended by its own doing soon after.  A kill(2) from outside does not. */
+/* A death that says something against the server: it ended by its own doing
+ * before it was ready, or soon after. */
 static bool is_quick(const struct life *life, uint64_t now_ns)
 {
-	if (!life->ready_ns)
-		return true;
-	return life->after != R3_AFTER_KILL &&
+	if (life->after == R3_AFTER_KILL)
+		return false;
+	return !life->ready_ns ||
 	       now_ns - life->born_ns < LIFE_SETTLED_MS * R3_NS_PER_MS;
 }
 
+/* A kill(2) from outside does not; only a server that is killed every time
+ * before it gets ready (too little memory) counts as one that can't work. */
 static void count_death(struct life *life, uint64_t now_ns)
 {
 	if (life->asked)
@@ -94,6 +96,8 @@ static void count_death(struct life *life, uint64_t now_ns)
 		life->quick++;
 	else if (now_ns - life->born_ns >= LIFE_SETTLED_MS * R3_NS_PER_MS)
 		life->quick = 0;
+	if (life->after == R3_AFTER_KILL && !life->ready_ns)
+		life->unready++;
 	if (now_ns - life->burst_ns >= R3_NS_PER_S) {
 		life->burst_ns = now_ns;
 		life->burst = 0;
@@ -104,14 +108,13 @@ static void count_death(struct life *life, uint64_t now_ns)
 /* The first quick death costs no delay, the next ones 10 ms, 20 ms ... */
 static unsigned delay_of(const struct life *life)
 {
-	unsigned ms = 0;
+	unsigned quick = life->quick + life->unready, ms = 0;
 
 	if (life->burst > LIFE_BURST_MAX)
 		ms = LIFE_BURST_MS;
-	if (life->quick >= 2 && life->quick < 12)
-		ms = (unsigned)r3_max(ms, LIFE_DELAY_MIN_MS
-						  << (life->quick - 2));
-	else if (life->quick >= 12)
+	if (quick >= 2 && quick < 12)
+		ms = (unsigned)r3_max(ms, LIFE_DELAY_MIN_MS << (quick - 2));
+	else if (quick >= 12)
 		ms = LIFE_DELAY_MAX_MS;
 	return (unsigned)r3_min(ms, LIFE_DELAY_MAX_MS);
 }
@@ -122,7 +125,7 @@ static enum life_action revive(struct life *life, uint64_t now_ns,
 	unsigned ms;
 
 	count_death(life, now_ns);
-	if (life->quick > life->limit) {
+	if (life->quick + life->unready > life->limit) {
 		life->state = LIFE_FAILED;
 		return LIFE_GIVE_UP;
 	}
@@ -144,11 +147,13 @@ enum life_action life_step(struct life *life, enum life_event event,
 		return LIFE_NOTHING;
 	if (event == LIFE_HUNG)
 		life->hung = true;
-	if (event == LIFE_READY)
+	if (event == LIFE_READY) {
 		life->ready_ns = now_ns;
+		life->unready = 0;
+	}
 	if ((event == LIFE_START || event == LIFE_RESTART) &&
 	    !life_has_process(life))
-		life->quick = 0; /* somebody wants to try again */
+		life->quick = life->unready = 0; /* somebody wants it again */
 	life->state = (enum life_state)s->next;
 	if (action == LIFE_REVIVE)
 		action = revive(life, now_ns, delay_ms);

@@ -64,6 +64,7 @@ struct life {
 	uint64_t born_ns;	/* of this life */
 	uint64_t ready_ns;	/* 0: not yet */
 	unsigned quick;		/* quick deaths in a row */
+	unsigned unready;	/* killed before it was ready, in a row */
 	unsigned limit;		/* that many of them are too many */
 	uint64_t burst_ns;	/* start of the second now counted */
 	unsigned burst;		/* deaths in it */

@@ -35,11 +35,13 @@ name = kill-{pid}
 type = nvme
 file = {folder}/disk.img
 size = 64M
+limit = 1000
 {model}
 
 [driver nvme0]
 type = nvme
 device = disk0
+limit = 1000
 {driver}
 '''
 
@@ -73,7 +75,7 @@ class Node:
         return {s['name']: s for s in self.status()['servers']}
 
     def logs(self):
-        return self.ring3('logs', self.name).stdout
+        return self.ring3('logs', '-n', self.name).stdout
 
 
 def send(pid, number):
@@ -91,6 +93,7 @@ class Killer:
         self.signals, self.only = signals, only
         self.done = []          # (time, server, signal)
         self.missed = 0
+        self.given_up = None
 
     def choose_signal(self):
         names = [s for s in self.signals for _ in range(8 if s == 'KILL'
@@ -102,7 +105,8 @@ class Killer:
         name = self.only or self.rng.choice(['nvme0', 'nvme0', 'disk0'])
         server = servers[name]
         if server['state'] == 'failed':
-            raise SystemExit(f'not ok 2 - {name} was given up')
+            self.given_up = f'{name}: {server["last_death"]}'
+            return
         pid, kind = server['pid'], self.choose_signal()
         if pid <= 0:
             self.missed += 1
@@ -184,7 +188,8 @@ def run(node, args, rng):
     killer = Killer(node, rng, args.signals.split(','), args.only)
     time.sleep(0.3)
     start = time.monotonic()
-    while len(killer.done) < args.kills and load.poll() is None and \
+    while len(killer.done) < args.kills and not killer.given_up and \
+            load.poll() is None and \
             time.monotonic() - start < args.limit:
         killer.kill_one()
         if args.pace:
@@ -194,7 +199,7 @@ def run(node, args, rng):
     seconds = time.monotonic() - start
     load.terminate()
     try:
-        out, _ = load.communicate(timeout=90)
+        out, _ = load.communicate(timeout=1 if killer.given_up else 90)
     except subprocess.TimeoutExpired:
         load.kill()
         out = ''
@@ -219,6 +224,9 @@ def main():
         node.up()
         result, killer, seconds = run(node, args, random.Random(args.seed))
         servers = node.servers()
+        tap.ok(not killer.given_up, 'no server was given up')
+        if killer.given_up:
+            print(f'# {killer.given_up} after {len(killer.done)} kills')
         tap.ok(result is not None, 'the client ends')
         if result:
             report(killer, result, seconds)
@@ -232,7 +240,7 @@ def main():
         print('# resubmitted: ' + str(sum(s['resubmitted']
                                           for s in servers.values())))
         if tap.bad or args.keep:
-            for line in node.logs().splitlines()[-60:]:
+            for line in node.logs().splitlines()[-100:]:
                 print('# ' + line)
     finally:
         node.down()
