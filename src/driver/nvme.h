@@ -130,8 +130,8 @@ struct nvme_conf {
 	bool interrupts;     /* else: only by polling */
 	bool doorbell_buffer; /* use it where offered */
 	unsigned timeout_ms; /* of a command */
-	/* The device was lost or is hopeless: the user brings another with
-	 * nvme_ctrl_attach().  Never called from within attach. */
+	/* The device is lost and will be closed next: the user brings another
+	 * with nvme_ctrl_attach(), later.  Never called from within attach. */
 	void (*lost)(void *arg);
 	void (*ready)(void *arg); /* each time READY is entered */
 	void *arg;
@@ -188,6 +188,10 @@ void nvme_ctrl_fini(struct nvme_ctrl *c);
 int nvme_ctrl_attach(struct nvme_ctrl *c, struct r3_device *dev,
 		     uint64_t now_ns);
 
+/* Give the device up, at once: conf.lost() is called, state DOWN, nothing can
+ * reach memory any more. */
+void nvme_ctrl_drop(struct nvme_ctrl *c, const char *why);
+
 /* Look at registers and queues; complete, submit.  How much was done. */
 unsigned nvme_ctrl_poll(struct nvme_ctrl *c, uint64_t now_ns);
 /* Deadlines: a few times a second, every ms while not READY. */
@@ -222,6 +226,8 @@ void nvme_submit(struct nvme_ctrl *c, unsigned i, struct nvme_io *io,
 		 uint64_t now_ns);
 /* Submit what there is room for, one doorbell. */
 void nvme_kick(struct nvme_ctrl *c, unsigned i);
+/* Forget @io; only in DOWN.  done() is not called. */
+void nvme_cancel(struct nvme_ctrl *c, unsigned i, struct nvme_io *io);
 /* Requests not yet done, in all queues. */
 bool nvme_idle(const struct nvme_ctrl *c);
 

@@ -18,6 +18,7 @@
 #define PAUSE_MS    1000  /* in FAILED, before the next try */
 #define BAR	    VFIO_PCI_BAR0_REGION_INDEX
 #define MSIX	    VFIO_PCI_MSIX_IRQ_INDEX
+#define HIGHEST	    ((UINT64_C(1) << 39) - 1) /* what any IOMMU reaches */
 #define BAR_MAP_MAX (64 * 1024u) /* of doorbells */
 
 const char *nvme_state_name(enum nvme_state s)
@@ -187,9 +188,15 @@ static void lose(struct nvme_ctrl *c, const char *why)
 	c->why = why;
 	r3_log(R3_WARN, PART, c->conf.name,
 	       "device lost: %s; waiting for it to come back", why);
-	close_device(c);
 	if (c->conf.lost)
 		c->conf.lost(c->conf.arg);
+	close_device(c);
+}
+
+void nvme_ctrl_drop(struct nvme_ctrl *c, const char *why)
+{
+	if (c->dev)
+		lose(c, why);
 }
 
 static uint64_t ready_limit_ms(const struct nvme_ctrl *c)
@@ -467,6 +474,30 @@ static void map_doorbells(struct nvme_ctrl *c)
 	}
 }
 
+/* Low addresses are left to guests, whose own addresses can then be used. */
+static int map_high(struct r3_space *space, const struct r3_space_mem *mem,
+		    uint64_t *iova)
+{
+	const struct r3_space_limits *l = r3_space_limits(space);
+
+	for (unsigned i = l->range_count; i-- > 0;) {
+		const struct r3_space_range *r = &l->ranges[i];
+		uint64_t last = r3_min(r->last, HIGHEST);
+		uint64_t at;
+
+		if (last < r->first || last - r->first < mem->len)
+			continue;
+		at = r3_align_down(last - mem->len + 1, NVME_PAGE);
+		if (at >= r->first && !r3_space_map(space, at, mem,
+						    R3_READ | R3_WRITE)) {
+			*iova = at;
+			return 0;
+		}
+	}
+	return r3_space_map_any(space, mem, R3_READ | R3_WRITE, 0, UINT64_MAX,
+				iova);
+}
+
 static int map_memory(struct nvme_ctrl *c)
 {
 	struct r3_space *space = r3_device_space(c->dev);
@@ -484,8 +515,7 @@ static int map_memory(struct nvme_ctrl *c)
 	}
 	if (err)
 		return err;
-	return r3_space_map_any(space, &mem, R3_READ | R3_WRITE, 0,
-				UINT64_MAX, &c->mem_iova);
+	return map_high(space, &mem, &c->mem_iova);
 }
 
 int nvme_ctrl_attach(struct nvme_ctrl *c, struct r3_device *dev,
@@ -607,11 +637,21 @@ static void check_health(struct nvme_ctrl *c, uint64_t now_ns)
 
 void nvme_ctrl_tick(struct nvme_ctrl *c, uint64_t now_ns)
 {
+	unsigned events;
 
 	if (c->state == NVME_DOWN)
 		return;
-	if (r3_device_events(c->dev) & R3_DEVICE_LOST) {
+	events = r3_device_events(c->dev);
+	if (events & R3_DEVICE_LOST) {
 		lose(c, "connection closed");
+		return;
+	}
+	if (events & R3_DEVICE_WANTED) {
+		lose(c, "the kernel wants it back");
+		return;
+	}
+	if (events & R3_DEVICE_ERROR) {
+		nvme_ctrl_reset(c, "uncorrected PCIe error", now_ns);
 		return;
 	}
 	if (c->state == NVME_FAILED) {

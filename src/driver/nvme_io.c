@@ -279,6 +279,12 @@ out:
 	nvme_queue_ring(&ioq->q);
 }
 
+void nvme_cancel(struct nvme_ctrl *c, unsigned i, struct nvme_io *io)
+{
+	assert(c->state == NVME_DOWN);
+	take_out(&c->ioq[i % c->queue_count], io);
+}
+
 bool nvme_idle(const struct nvme_ctrl *c)
 {
 	for (unsigned i = 0; i < c->queue_count; i++) {
@@ -345,6 +351,7 @@ static void complete(struct nvme_ctrl *c, struct nvme_ioq *ioq,
 	c->counts.completions++;
 	if (d->status && !io->status)
 		io->status = d->status;
+	io->since_ns = now_ns; /* it gets on */
 	if (--io->outstanding == 0 && (!io->left || io->status))
 		finish(c, ioq, io, now_ns);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* prp.c - PRP entries, in tables of rows; expected values from NVMe 1.4, 4.3 */
 #include "test.h"
-#include "../../../src/driver/nvme_prp.h"
+#include "nvme_prp.h"
 
 #define LIST 0x7000000u /* device address of the list's memory */
 #define K    1024u

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * main.c - ring3-driver-nvme: an NVMe controller as a vhost-user-blk disk
+ *
+ * Privilege: the device's and the clients' fds, and eventfds.
+ */
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ring3/driver.h"
+#include "ring3/log.h"
+#include "blk.h"
+
+#define PART	    "driver/nvme"
+#define REPLY_MS    1000 /* of a vfio-user server */
+#define START_MS    60000
+#define TICK_MS	    100 /* while all is well */
+#define BUSY_MS	    1	/* while the controller comes up */
+#define AGAIN_MS    20	/* between tries to get a device back */
+
+struct driver {
+	struct r3_server *server;
+	struct r3_loop *loop;
+	struct nvme_ctrl ctrl;
+	struct blk blk;
+	struct r3_poller poller;
+	struct r3_timer tick, retry;
+	struct r3_watch irq_watch, event_watch;
+	bool watching; /* event_watch */
+	bool up;       /* past the first bring-up */
+	bool vfio;
+};
+
+static const char *name_of(const struct driver *d)
+{
+	return r3_server_name(d->server);
+}
+
+/* ---- the loop's callbacks ------------------------------------------------ */
+
+static void tick(void *arg)
+{
+	struct driver *d = arg;
+	enum nvme_state s;
+
+	nvme_ctrl_tick(&d->ctrl, r3_now_ns());
+	s = d->ctrl.state;
+	r3_server_stats(d->server)->resets = d->ctrl.counts.resets;
+	r3_timer_set(d->loop, &d->tick, R3_NS_PER_MS *
+		     (s == NVME_READY || s == NVME_DOWN || s == NVME_FAILED
+			      ? TICK_MS : BUSY_MS), tick, d);
+}
+
+static void irq(void *arg, uint32_t events)
+{
+	struct driver *d = arg;
+	eventfd_t n;
+
+	(void)events;
+	eventfd_read(d->ctrl.irq_fd, &n); /* the poller looks at the queues */
+}
+
+static void device_event(void *arg, uint32_t events)
+{
+	(void)events;
+	tick(arg);
+}
+
+static unsigned poll_all(void *arg)
+{
+	struct driver *d = arg;
+	uint64_t now = r3_now_ns();
+	unsigned n = 0;
+
+	if (d->ctrl.state == NVME_READY)
+		n = nvme_ctrl_poll(&d->ctrl, now);
+	return n + blk_poll(&d->blk, now);
+}
+
+static bool arm_all(void *arg)
+{
+	struct driver *d = arg;
+	bool work = nvme_ctrl_arm(&d->ctrl);
+
+	return blk_arm(&d->blk) || work;
+}
+
+static void disarm_all(void *arg)
+{
+	struct driver *d = arg;
+
+	nvme_ctrl_disarm(&d->ctrl);
+	blk_disarm(&d->blk);
+}
+
+/* ---- the device ---------------------------------------------------------- */
+
+static int attach(struct driver *d, struct r3_device *dev)
+{
+	int err = r3_loop_watch(d->loop, &d->event_watch,
+				r3_device_event_fd(dev), EPOLLIN,
+				device_event, d);
+
+	if (err) {
+		r3_device_close(dev);
+		return err;
+	}
+	d->watching = true;
+	err = nvme_ctrl_attach(&d->ctrl, dev, r3_now_ns());
+	if (err) {
+		r3_loop_unwatch(d->loop, &d->event_watch);
+		d->watching = false;
+	}
+	return err;
+}
+
+static void reopen(void *arg);
+
+static void reopened(void *arg, int fd)
+{
+	struct driver *d = arg;
+	struct r3_device *dev;
+	int err = fd < 0 ? fd : r3_device_open_vfio_user(&dev, fd, name_of(d),
+							 REPLY_MS);
+
+	if (!err)
+		err = attach(d, dev);
+	if (err) {
+		r3_log(R3_INFO, PART, name_of(d), "device not back yet: %s",
+		       strerror(-err));
+		r3_timer_set(d->loop, &d->retry, AGAIN_MS * R3_NS_PER_MS,
+			     reopen, d);
+		return;
+	}
+	/* mostly up in a ms: don't wait for the timer */
+	nvme_ctrl_wait_ready(&d->ctrl, 20);
+	tick(d);
+}
+
+static void reopen(void *arg)
+{
+	struct driver *d = arg;
+	int err = r3_server_reopen(d->server, "device", reopened, d);
+
+	if (err && err != -EALREADY)
+		r3_log(R3_ERROR, PART, name_of(d),
+		       "can't ask for the device again: %s; restart this "
+		       "server", strerror(-err));
+}
+
+static void lost(void *arg)
+{
+	struct driver *d = arg;
+
+	if (d->watching)
+		r3_loop_unwatch(d->loop, &d->event_watch);
+	d->watching = false;
+	r3_server_status(d->server, "waiting for its device");
+	if (d->vfio)
+		r3_log(R3_ERROR, PART, name_of(d), "the device is gone; bind "
+		       "it to vfio-pci again and restart this server");
+	else if (d->up)
+		r3_timer_set(d->loop, &d->retry, 0, reopen, d);
+}
+
+static void ready(void *arg)
+{
+	struct driver *d = arg;
+	const struct nvme_ns *ns = &d->ctrl.ns;
+
+	r3_server_status(d->server, "%s, %llu MiB, %u queues%s", ns->model,
+			 (unsigned long long)(ns->blocks * ns->block_size /
+					      R3_MIB), d->ctrl.queue_count,
+			 d->ctrl.dbbuf ? ", doorbell buffer" : "");
+	if (d->up)
+		r3_log(R3_INFO, PART, name_of(d), "device is back");
+}
+
+static int open_device(struct driver *d, struct r3_device **out)
+{
+	struct r3_vfio_fds fds = {
+		r3_server_fd(d->server, "device.container"),
+		r3_server_fd(d->server, "device.group"),
+		r3_server_fd(d->server, "device.device"),
+	};
+	int fd = r3_server_fd(d->server, "device");
+
+	d->vfio = fds.device >= 0;
+	if (d->vfio)
+		return r3_device_open_vfio(out, &fds, name_of(d));
+	fd = dup(fd); /* that one stays the server's */
+	if (fd < 0)
+		return -errno;
+	return r3_device_open_vfio_user(out, fd, name_of(d), REPLY_MS);
+}
+
+/* ---- up and down --------------------------------------------------------- */
+
+static struct nvme_conf conf_of(struct driver *d)
+{
+	const char *mode = r3_server_str(d->server, "mode");
+
+	return (struct nvme_conf){
+		.name = name_of(d),
+		.queues = (unsigned)r3_server_uint(d->server, "queues"),
+		.queue_size = (uint16_t)r3_server_uint(d->server,
+						       "queue_size"),
+		.interrupts = strcmp(mode, "poll") != 0,
+		.doorbell_buffer = r3_server_bool(d->server,
+						  "doorbell_buffer"),
+		.timeout_ms = (unsigned)r3_server_uint(d->server,
+						       "timeout_ms"),
+		.lost = lost,
+		.ready = ready,
+		.arg = d,
+	};
+}
+
+static int bring_up(struct driver *d)
+{
+	struct r3_device *dev;
+	int err = open_device(d, &dev);
+
+	if (!err)
+		err = attach(d, dev);
+	if (!err)
+		err = nvme_ctrl_wait_ready(&d->ctrl, START_MS);
+	if (err)
+		r3_log(R3_ERROR, PART, name_of(d),
+		       "the controller did not come up: %s (%s)",
+		       d->ctrl.why ? d->ctrl.why : "it can't be reached",
+		       strerror(-err));
+	return err;
+}
+
+static int start(struct driver *d)
+{
+	struct nvme_conf conf = conf_of(d);
+	int err = nvme_ctrl_init(&d->ctrl, &conf);
+
+	if (!err)
+		err = bring_up(d);
+	if (!err)
+		err = blk_open(&d->blk, d->server, &d->ctrl);
+	if (!err)
+		err = r3_loop_watch(d->loop, &d->irq_watch, d->ctrl.irq_fd,
+				    EPOLLIN, irq, d);
+	if (err)
+		return err;
+	d->up = true;
+	d->poller = (struct r3_poller){ .poll = poll_all, .arm = arm_all,
+					.disarm = disarm_all, .arg = d };
+	r3_loop_add_poller(d->loop, &d->poller);
+	if (!strcmp(r3_server_str(d->server, "mode"), "hybrid"))
+		r3_loop_spin(d->loop, (unsigned)r3_server_uint(d->server,
+							       "spin_us"));
+	tick(d);
+	return r3_server_ready(d->server);
+}
+
+int main(int argc, char **argv)
+{
+	static struct driver d;
+	int err = r3_server_open(&d.server, &r3_driver_nvme_spec, argc, argv);
+
+	if (err)
+		return 2;
+	d.loop = r3_server_loop(d.server);
+	err = start(&d);
+	if (err) {
+		r3_log(R3_ERROR, PART, name_of(&d), "can't start: %s",
+		       strerror(-err));
+		return 1;
+	}
+	err = r3_server_run(d.server);
+	blk_close(&d.blk);
+	nvme_ctrl_fini(&d.ctrl);
+	r3_server_close(d.server);
+	return err;
+}
