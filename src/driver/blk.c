@@ -568,7 +568,9 @@ static void describe(struct blk *b)
 		.write_cache = ns->write_cache,
 		.queues = b->queues,
 	};
-	strncpy(b->disk.id, ns->serial, sizeof(b->disk.id));
+	/* 20 bytes, padded with 0: no terminator when full */
+	memcpy(b->disk.id, ns->serial,
+	       strnlen(ns->serial, sizeof(b->disk.id)));
 }
 
 static void read_inject(struct blk *b)
