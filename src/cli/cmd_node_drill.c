@@ -21,6 +21,7 @@
 #define GAP_MS	     400 /* between two kills, until the job says how long */
 #define GAP_MIN_MS   100
 #define GAP_MAX_MS   1500
+#define HURRY	     0.4
 #define IDLE_MS	     3000 /* no request for that long: kill all the same */
 #define END_MS	     30000 /* from the job's last word to the guest's end */
 #define DRIVER_KILLS 20
@@ -45,7 +46,8 @@ struct drill {
 	long long written, verified, job_errors, job_rc;
 	double eta_s; /* until the job ends; < 0: unknown */
 	bool booted, ended, guest_failed;
-	uint64_t boot_ns, end_ns, next_ns;
+	uint64_t end_ns, kill_ns; /* of the job's; the last kill */
+	double jitter; /* of the gap to the next: not in step with anything */
 	/* requests seen at the last look, and when they last grew */
 	long long requests;
 	uint64_t moved_ns;
@@ -109,7 +111,7 @@ static void heard(struct drill *d, const char *line)
 	p = strstr(line, "R3-BOOT ");
 	if (p && !d->booted) {
 		d->booted = true;
-		d->boot_ns = d->next_ns = r3_now_ns();
+		d->kill_ns = r3_now_ns();
 		d->boot_s = field(p, "up_s=") ?
 			    strtod(field(p, "up_s="), NULL) : 0;
 		word(field(p, "root="), d->root, sizeof(d->root));
@@ -198,6 +200,12 @@ static int read_targets(const struct r3_args *args, struct drill *d)
 	return ret;
 }
 
+static int by_want(const void *a, const void *b)
+{
+	return (int)((const struct target *)b)->want -
+	       (int)((const struct target *)a)->want;
+}
+
 /* Names that exist; without --kill every server that a disk is made of. */
 static int check_targets(struct drill *d, json_t *status)
 {
@@ -223,6 +231,7 @@ static int check_targets(struct drill *d, json_t *status)
 		snprintf(t->type, sizeof(t->type), "%s",
 			 node_cli_str(o, "type"));
 	}
+	qsort(d->targets, d->target_count, sizeof(*d->targets), by_want);
 	for (i = 0; i < d->target_count; i++) {
 		if (*d->targets[i].kind)
 			continue;
@@ -252,15 +261,19 @@ static struct target *next_target(struct drill *d)
 	return best;
 }
 
-static unsigned gap_ms(struct drill *d)
+/* Looked at anew whenever the job says how long it will take.  It tends to
+ * overestimate that, so that we had better hurry. */
+static uint64_t gap_ns(const struct drill *d)
 {
-	unsigned left = d->want - d->done, ms = GAP_MS;
+	double ms = GAP_MS;
 
-	if (d->eta_s >= 0 && left)
-		ms = (unsigned)(d->eta_s * 1000 / (left + 1));
-	ms = (unsigned)r3_min(r3_max(ms, GAP_MIN_MS), GAP_MAX_MS);
-	/* not in step with anything: from half to one and a half of it */
-	return ms / 2 + (unsigned)rand_r(&d->seed) % ms;
+	if (d->eta_s >= 0)
+		ms = d->eta_s * 1000 * HURRY / (d->want - d->done + 1);
+	if (ms < GAP_MIN_MS)
+		ms = GAP_MIN_MS;
+	if (ms > GAP_MAX_MS)
+		ms = GAP_MAX_MS;
+	return (uint64_t)(ms * d->jitter * R3_NS_PER_MS);
 }
 
 static int send_kill(struct drill *d, const char *name, const char *signal)
@@ -301,16 +314,20 @@ static void maybe_kill(struct drill *d)
 	uint64_t now = r3_now_ns();
 	bool busy = now - d->moved_ns < 2 * LOOK_US * R3_NS_PER_US;
 
-	if (!d->booted || d->ended || d->done == d->want || now < d->next_ns ||
+	if (!d->booted || d->ended || d->done == d->want ||
+	    now - d->kill_ns < gap_ns(d) ||
 	    (!busy && now - d->moved_ns < IDLE_MS * R3_NS_PER_MS))
 		return;
 	kill_one(d);
-	d->next_ns = r3_now_ns() + gap_ms(d) * R3_NS_PER_MS;
+	d->kill_ns = r3_now_ns();
+	d->jitter = 0.5 + (double)rand_r(&d->seed) / RAND_MAX;
 }
 
 /* ---- the drill ---------------------------------------------------------- */
 
-static void sum_servers(struct drill *d, json_t *status)
+/* An error counts where a guest would see it: at the server that is its disk.
+ * A model also counts what it could not do for a driver that was killed. */
+static void sum_servers(struct drill *d, json_t *status, const char *disk)
 {
 	long long requests = 0, errors = 0, quarantined = 0, again = 0;
 	json_t *o;
@@ -318,7 +335,8 @@ static void sum_servers(struct drill *d, json_t *status)
 
 	json_array_foreach(json_object_get(status, "servers"), i, o) {
 		requests += node_cli_int(o, "requests");
-		errors += node_cli_int(o, "errors");
+		if (!strcmp(node_cli_str(o, "name"), disk))
+			errors += node_cli_int(o, "errors");
 		quarantined += node_cli_int(o, "quarantined");
 		again += node_cli_int(o, "resubmitted");
 		if (!strcmp(node_cli_str(o, "state"), "failed"))
@@ -342,7 +360,7 @@ static bool look(struct drill *d, const char *guest)
 		return false;
 	g = node_cli_unit(status, guest);
 	going = g && !strcmp(node_cli_str(g, "state"), "up");
-	sum_servers(d, status);
+	sum_servers(d, status, node_cli_str(g, "disk"));
 	json_decref(status);
 	read_console(d, guest);
 	if (d->failed_restart)
@@ -409,8 +427,8 @@ static void print_kills(struct drill *d)
 	for (unsigned i = 0; i < d->target_count; i++) {
 		const struct target *t = &d->targets[i];
 
-		printf("%s%s %s %u times", i ? ", " : "", t->name,
-		       t->kind, t->done);
+		printf("%s%s (%s) %u times", i ? ", " : "", t->name, t->kind,
+		       t->done);
 	}
 	qsort(d->times, d->done, sizeof(*d->times), by_size);
 	printf(": %u restarts, median %.1f ms, worst %.1f ms, %lld I/O "
@@ -429,6 +447,16 @@ static void print_disk(json_t *status, const char *disk)
 	       node_cli_str(o, "device") : "vfio-user model");
 }
 
+static void print_job(const struct drill *d)
+{
+	printf("%s in the guest: %lld MiB written", d->job, d->written);
+	if (d->verified == d->written)
+		printf(" and read back");
+	else
+		printf(", %lld MiB read back", d->verified);
+	printf(", %lld errors\n", d->job_errors);
+}
+
 static void print_summary(struct drill *d, json_t *status, json_t *guest)
 {
 	printf("node %s: %zu servers, %zu guest%s (qemu, %s)\n", d->ref.name,
@@ -443,9 +471,7 @@ static void print_summary(struct drill *d, json_t *status, json_t *guest)
 		putchar('\n');
 	}
 	if (d->ended)
-		printf("%s in the guest: %lld MiB written, %lld MiB read back "
-		       "and verified, %lld errors\n", d->job, d->written,
-		       d->verified, d->job_errors);
+		print_job(d);
 	print_kills(d);
 }
 
@@ -541,6 +567,7 @@ int node_cli_drill(const struct r3_args *args)
 	if (!d)
 		return R3_EXIT_FAILED;
 	d->eta_s = -1;
+	d->jitter = 1;
 	d->seed = (unsigned)r3_now_ns();
 	d->signal = r3_cli_opt(args, "signal");
 	d->signal = d->signal ? d->signal : "KILL";
