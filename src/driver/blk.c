@@ -21,17 +21,25 @@ static const char *name_of(const struct blk *b)
 
 /* ---- requests ------------------------------------------------------------ */
 
-static struct blk_req *req_get(struct blk_queue *q)
+/* The request that the next req_get() gives; NULL: all are in use.  Last in,
+ * first out, so that few cache lines, and little memory, ever get touched. */
+static struct blk_req *req_peek(struct blk_queue *q)
+{
+	if (!q->free && q->fresh < q->blk->queue_size) {
+		q->free = &q->reqs[q->fresh++];
+		q->free->queue = q;
+	}
+	return q->free;
+}
+
+static void req_get(struct blk_queue *q)
 {
 	struct blk_req *r = q->free;
 
-	if (r) {
-		q->free = r->next;
-		q->in_flight++;
-		r->busy = true;
-		r->submitted = false;
-	}
-	return r;
+	q->free = r->next;
+	q->in_flight++;
+	r->busy = true;
+	r->submitted = false;
 }
 
 static void req_put(struct blk_req *r)
@@ -132,9 +140,11 @@ static int take(struct blk_queue *q, uint64_t now_ns)
 	struct blk *b = q->blk;
 	int n = 0, r;
 
-	while (n < BATCH && q->free) {
-		struct blk_req *req = q->free;
+	while (n < BATCH) {
+		struct blk_req *req = req_peek(q);
 
+		if (!req)
+			break;
 		r = r3_vq_device_pop(q->vq, &req->vq, req->seg, BLK_SEGS);
 		if (r < 0)
 			return cut_off(q, q->vq->why);
@@ -232,7 +242,7 @@ static int take_inflight(struct blk_queue *q, uint64_t now_ns)
 	int r;
 
 	for (;;) {
-		struct blk_req *req = q->free;
+		struct blk_req *req = req_peek(q);
 
 		if (!req)
 			return -EPROTO; /* more than the ring holds */
@@ -310,7 +320,7 @@ static void forget(struct blk_queue *q)
 			p = &(*p)->next;
 	}
 	b->suspects_end = p;
-	for (unsigned k = 0; q->in_flight && k < b->queue_size; k++) {
+	for (unsigned k = 0; q->in_flight && k < q->fresh; k++) {
 		struct blk_req *r = &q->reqs[k];
 
 		if (!r->busy)
@@ -518,7 +528,7 @@ bool blk_arm(struct blk *b)
 		struct blk_queue *q = &b->queue[i];
 
 		/* without a free request we wait for the device */
-		if (q->vq && !q->vq->broken && q->free && !b->suspects)
+		if (q->vq && !q->vq->broken && req_peek(q) && !b->suspects)
 			work |= r3_vq_device_arm(q->vq);
 	}
 	return work;
@@ -541,15 +551,9 @@ static int make_queues(struct blk *b)
 
 		q->blk = b;
 		q->index = i;
-		/* untouched memory costs nothing: few are in use at a time */
 		q->reqs = calloc(b->queue_size, sizeof(*q->reqs));
 		if (!q->reqs)
 			return -ENOMEM;
-		for (unsigned k = b->queue_size; k-- > 0;) {
-			q->reqs[k].queue = q;
-			q->reqs[k].next = q->free;
-			q->free = &q->reqs[k];
-		}
 	}
 	return 0;
 }

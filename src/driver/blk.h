@@ -29,7 +29,8 @@ struct blk_queue {
 	unsigned index;
 	struct r3_vq_device *vq; /* NULL: not running */
 	struct blk_req *reqs;	 /* size of them */
-	struct blk_req *free;	 /* last in, first out: few cache lines */
+	struct blk_req *free;	 /* last in, first out */
+	unsigned fresh;		 /* of reqs: never used so far */
 	unsigned in_flight;	 /* suspects included */
 	bool pushed;		 /* since the last signal */
 	bool submitted;		 /* since the last doorbell */
