@@ -20,9 +20,6 @@
 #define BUSY_MS	    1	/* while the controller comes up */
 #define AGAIN_MS    20	/* between tries to get a device back */
 
-/* until src/device has it */
-#pragma weak r3_device_open_vfio
-
 struct driver {
 	struct r3_server *server;
 	struct r3_loop *loop;
@@ -191,8 +188,6 @@ static int open_device(struct driver *d, struct r3_device **out)
 	int fd = r3_server_fd(d->server, "device");
 
 	d->vfio = fds.device >= 0;
-	if (d->vfio && !r3_device_open_vfio)
-		return -EOPNOTSUPP;
 	if (d->vfio)
 		return r3_device_open_vfio(out, &fds, name_of(d));
 	fd = dup(fd); /* that one stays the server's */
