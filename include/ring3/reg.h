@@ -405,7 +405,7 @@ enum { R3_REG_T20 = 1, R3_REG_T40M = 2, R3_REG_T40P = 4, R3_REG_T80 = 8,
 enum { R3_REG_TF_NO_IR = 1, R3_REG_TF_RADAR = 2, R3_REG_TF_INDOOR = 4,
        R3_REG_TF_NO_OFDM = 8 };
 
-#define R3_REG_TABLE_CELLS 160u
+#define R3_REG_TABLE_CELLS 179u
 
 struct r3_reg_table {
 	char alpha2[3];
@@ -416,7 +416,7 @@ struct r3_reg_table {
 void r3_reg_table_fill(struct r3_reg_table *t, const struct r3_reg_domain *d);
 
 /* Cell number of a 20 MHz channel's centre; -1 when it is none. */
-int r3_reg_table_index(uint32_t mhz);
+int r3_reg_table_index(uint32_t khz);
 
 /* True when @width (one R3_REG_T bit) at @power_dbm may be used. */
 static inline bool r3_reg_table_ok(const struct r3_reg_table *t, int index,

@@ -328,13 +328,22 @@ static void ht40_channel(const struct r3_reg_domain *own,
 		ch->flags |= R3_REG_CH_NO_40;
 		return;
 	}
-	for (unsigned n = 0; n < count; n++) {
-		if (all[n].band != ch->band)
-			continue;
-		if (all[n].khz / REG_MHZ == mhz - 20)
-			before = &all[n];
-		if (all[n].khz / REG_MHZ == mhz + 20)
-			after = &all[n];
+	/* ascending within a band; of two with equal MHz the higher counts */
+	for (size_t n = (size_t)(ch - all); n > 0; n--) {
+		const struct r3_reg_channel *c = &all[n - 1];
+
+		if (c->band != ch->band || c->khz / REG_MHZ + 20 < mhz)
+			break;
+		if (c->khz / REG_MHZ + 20 == mhz) {
+			before = c;
+			break;
+		}
+	}
+	for (const struct r3_reg_channel *c = ch + 1; c < all + count; c++) {
+		if (c->band != ch->band || c->khz / REG_MHZ > mhz + 20)
+			break;
+		if (c->khz / REG_MHZ == mhz + 20)
+			after = c;
 	}
 	if (own && find_width(own, mhz * REG_MHZ, 20 * REG_MHZ, &i) ==
 			   R3_REG_MATCH)
