@@ -588,4 +588,132 @@ enum r3_reg_dfs_event r3_reg_dfs_advance(struct r3_reg_dfs *dfs,
 /* The number of ms until the next event; UINT64_MAX when there is none. */
 uint64_t r3_reg_dfs_next_ms(const struct r3_reg_dfs *dfs);
 
+/* ---- configuration files ------------------------------------------------- */
+
+#define R3_REG_CONF_MAX	    (1024u * 1024) /* bytes */
+#define R3_REG_NETS_MAX	    32u		   /* networks in one file */
+#define R3_REG_FINDINGS_MAX 128u
+
+enum r3_reg_conf_kind {
+	R3_REG_CONF_GUESS,
+	R3_REG_CONF_HOSTAPD,
+	R3_REG_CONF_WPA, /* wpa_supplicant.conf */
+	R3_REG_CONF_UCI, /* OpenWrt's /etc/config/wireless */
+};
+
+/* Where something stands, from 1; line 0: nowhere. */
+struct r3_reg_place {
+	unsigned line, column;
+};
+
+enum r3_reg_severity { R3_REG_NOTE, R3_REG_WARNING, R3_REG_ERROR };
+
+struct r3_reg_finding {
+	enum r3_reg_severity severity;
+	struct r3_reg_place at;
+	char text[R3_REG_REASON_MAX];
+	char remedy[R3_REG_REASON_MAX]; /* what to write instead; may be "" */
+};
+
+struct r3_reg_findings {
+	struct r3_reg_finding v[R3_REG_FINDINGS_MAX];
+	unsigned count, lost; /* lost: no room */
+	unsigned errors;
+};
+
+/* A network that a file asks for, as far as radio rules matter. */
+struct r3_reg_net {
+	char name[33];
+	char country[3]; /* "": none given */
+	enum r3_reg_use use;
+	bool any_channel; /* the program chooses: ACS, scanning */
+	bool dfs;	  /* radar detection is switched on */
+	bool outdoor;
+	bool has_power;
+	int power_mbm;
+	bool no_ofdm; /* 802.11b */
+	struct r3_reg_chandef def;
+	struct r3_reg_place at, country_at, channel_at, width_at, power_at,
+		dfs_at;
+	const char *dfs_key; /* how radar detection is switched on there */
+};
+
+struct r3_reg_conf {
+	enum r3_reg_conf_kind kind;
+	struct r3_reg_net net[R3_REG_NETS_MAX];
+	unsigned count;
+};
+
+/**
+ * r3_reg_conf_parse() - what a configuration file asks for
+ * Errors of syntax become findings; what was understood is in @out anyway.
+ * Return: 0, -EFBIG.
+ */
+int r3_reg_conf_parse(struct r3_reg_conf *out, enum r3_reg_conf_kind kind,
+		      const char *text, size_t len,
+		      struct r3_reg_findings *findings);
+
+/**
+ * r3_reg_conf_check() - may a network run in a domain?
+ * @findings: added to; may be NULL when only the answer matters
+ * Return: true when nothing forbids it.
+ */
+bool r3_reg_conf_check(const struct r3_reg_domain *d,
+		       const struct r3_reg_net *net,
+		       struct r3_reg_findings *findings);
+
+const char *r3_reg_conf_kind_name(enum r3_reg_conf_kind kind);
+
+/* ---- explanations -------------------------------------------------------- */
+
+/**
+ * r3_reg_explain() - how a channel came to its flags, step by step, as text
+ * Each line names the rule, its index and the inequality that decided.
+ */
+void r3_reg_explain(FILE *out, const struct r3_reg_domain *d,
+		    const struct r3_reg_ask *ask);
+/* What no database of this version can express, one a line; NULL at the end. */
+extern const char *const r3_reg_unknowns[];
+
+/* One sentence for an answer, with numbers. */
+void r3_reg_answer_text(const struct r3_reg_domain *d,
+			const struct r3_reg_ask *ask,
+			const struct r3_reg_answer *a, char *out, size_t max);
+
+/* The spectrum with channels, powers and flags. */
+void r3_reg_svg(FILE *out, const struct r3_reg_domain *d);
+
+/* Print a frequency in MHz: "5180", "902.5". */
+const char *r3_reg_mhz(uint32_t khz, char out[16]);
+
+/* ---- scenarios ------------------------------------------------------------ */
+
+#define R3_REG_SIM_EVENTS_MAX	512u
+#define R3_REG_SIM_NETWORKS_MAX 64u
+#define R3_REG_SIM_END_MAX_MS	(24u * 3600u * 1000u)
+
+struct r3_reg_sim;
+
+/* Something that happened; @radio is "" for what concerns all. */
+typedef void r3_reg_sim_say(void *arg, uint64_t ms, const char *radio,
+			    const char *text);
+
+/**
+ * r3_reg_sim_parse() - radios, foreign networks and events in virtual time
+ *
+ *	radio NAME [at X,Y] [moving VX,VY] [no-dfs]	(metres, metres/s)
+ *	network NAME CC MHZ [at X,Y] [range M]
+ *	at TIME user CC | driver RADIO CC | start RADIO MHZ WIDTH |
+ *		stop RADIO | radar MHZ [WIDTH]
+ *	end TIME
+ *
+ * Return: 0, -EINVAL (@err has line and column), -ENOMEM, -ENOENT (@db has no
+ * world domain).
+ */
+int r3_reg_sim_parse(struct r3_reg_sim **out, const struct r3_reg_db *db,
+		     const char *text, size_t len, struct r3_reg_err *err);
+void r3_reg_sim_run(struct r3_reg_sim *sim, r3_reg_sim_say *say, void *arg);
+struct r3_reg_hints *r3_reg_sim_hints(struct r3_reg_sim *sim);
+void r3_reg_sim_free(struct r3_reg_sim *sim);
+
 #endif

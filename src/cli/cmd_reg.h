@@ -3,6 +3,8 @@
 #ifndef CLI_CMD_REG_H
 #define CLI_CMD_REG_H
 
+struct json_t;
+
 #include "cmds.h"
 #include "ring3/reg.h"
 
@@ -22,8 +24,28 @@ int reg_cli_failed(const char *what, const struct r3_reg_err *err);
 const struct r3_reg_domain *reg_cli_country(const struct r3_reg_db *db,
 					    const char *alpha2);
 
-int reg_cli_oracle(const struct r3_args *args);
+/* The same with a path that goes before --db; NULL: none. */
+int reg_cli_open_at(const struct r3_args *args, const char *path,
+		    struct r3_reg_db **db);
+/* A whole file ("-": standard input) of at most @max bytes; malloc()ed. */
+int reg_cli_read(const char *path, size_t max, char **out, size_t *len);
+/* Print and release. */
+void reg_cli_print_json(struct json_t *o);
 
-extern const struct r3_opt reg_cli_oracle_opts[];
+#define REG_COMMAND(verb)                                \
+	int reg_cli_##verb(const struct r3_args *args); \
+	extern const struct r3_opt reg_cli_##verb##_opts[]
+
+REG_COMMAND(show);
+REG_COMMAND(lookup);
+int reg_cli_explain(const struct r3_args *args);
+REG_COMMAND(check);
+REG_COMMAND(where);
+REG_COMMAND(diff);
+REG_COMMAND(compile);
+REG_COMMAND(decompile);
+REG_COMMAND(verify);
+REG_COMMAND(simulate);
+REG_COMMAND(oracle);
 
 #endif

@@ -10,7 +10,7 @@ static const struct {
 	uint32_t khz;
 	uint32_t prohibited; /* flags that no subchannel may have */
 } widths[R3_REG_WIDTHS] = {
-	[R3_REG_W20_NOHT] = { "20-noht", 20000, R3_REG_CH_NO_20 },
+	[R3_REG_W20_NOHT] = { "20", 20000, R3_REG_CH_NO_20 },
 	[R3_REG_W20] = { "20", 20000, R3_REG_CH_NO_20 },
 	[R3_REG_W40] = { "40", 40000, 0 },
 	[R3_REG_W80] = { "80", 80000, R3_REG_CH_NO_80 },
