@@ -174,7 +174,7 @@ static bool keyword(struct txt *t, const char *name)
 
 static int band(struct txt *t, double *start, double *end, double *bw)
 {
-	const char *from;
+	const char *from, *behind;
 	int err;
 
 	skip(t);
@@ -189,6 +189,7 @@ static int band(struct txt *t, double *start, double *end, double *bw)
 		err = decimal(t, bw, "the width");
 	if (err)
 		return err;
+	behind = t->p;
 	t->p = from;
 	if (*start <= 0 || *end > MHZ_MAX)
 		return bad(t, "range %g - %g MHz is not possible", *start,
@@ -198,8 +199,7 @@ static int band(struct txt *t, double *start, double *end, double *bw)
 	if (txt_khz(*bw) > txt_khz(*end) - txt_khz(*start))
 		return bad(t, "width %g MHz is more than the range's %g", *bw,
 			   *end - *start);
-	while (t->p < t->end && *t->p != ')')
-		t->p++;
+	t->p = behind;
 	return 0;
 }
 

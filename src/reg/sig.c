@@ -2,9 +2,10 @@
 /*
  * sig.c - who signed a database: detached PKCS#7 against trusted certificates
  *
- * The file holds no certificates, so the signer is looked up among the trusted
- * ones; validity dates are not looked at, as in the kernel: a database must
- * stay usable after its signer's certificate ran out.
+ * The signer is looked up among the trusted certificates, never among the file's
+ * ones; one inside must be the very same.  Validity dates are not looked at, as
+ * in the kernel: a database must stay usable after its signer's certificate
+ * ran out.
  */
 #include <dirent.h>
 #include <openssl/err.h>
@@ -161,13 +162,94 @@ static void name_signer(PKCS7 *p7, const struct r3_reg_trust *t, char *out,
 	sk_X509_free(who);
 }
 
+/*
+ * Parts that no signature covers must be as they always are, or a changed byte
+ * there would go unnoticed: one signer, sha256 and RSA, nothing but trusted certificates added, DER.
+ */
+static bool alg_is(const X509_ALGOR *alg, int a, int b)
+{
+	const ASN1_OBJECT *oid;
+	int type, nid;
+
+	X509_ALGOR_get0(&oid, &type, NULL, alg);
+	nid = OBJ_obj2nid(oid);
+	return (nid == a || nid == b) &&
+	       (type == V_ASN1_NULL || type == V_ASN1_UNDEF);
+}
+
+static bool is_plain(const PKCS7 *p7)
+{
+	const PKCS7_SIGNED *s = p7->d.sign;
+	const PKCS7_SIGNER_INFO *i;
+
+	if (!s || ASN1_INTEGER_get(s->version) != 1 || s->crl ||
+	    sk_X509_ALGOR_num(s->md_algs) != 1 ||
+	    !alg_is(sk_X509_ALGOR_value(s->md_algs, 0), NID_sha256,
+		    NID_sha512) ||
+	    !s->contents || OBJ_obj2nid(s->contents->type) != NID_pkcs7_data ||
+	    sk_PKCS7_SIGNER_INFO_num(s->signer_info) != 1)
+		return false;
+	i = sk_PKCS7_SIGNER_INFO_value(s->signer_info, 0);
+	return ASN1_INTEGER_get(i->version) == 1 && !i->unauth_attr &&
+	       alg_is(i->digest_alg, NID_sha256, NID_sha512) &&
+	       !X509_ALGOR_cmp(i->digest_alg,
+			       sk_X509_ALGOR_value(s->md_algs, 0)) &&
+	       alg_is(i->digest_enc_alg, NID_rsaEncryption,
+		      NID_sha256WithRSAEncryption);
+}
+
+static bool is_trusted(const X509 *cert, const struct r3_reg_trust *t)
+{
+	for (int i = 0; i < sk_X509_num(t->certs); i++)
+		if (!X509_cmp(cert, sk_X509_value(t->certs, i)))
+			return true;
+	return false;
+}
+
+static bool certs_trusted(const PKCS7 *p7, const struct r3_reg_trust *t)
+{
+	const STACK_OF(X509) *certs = p7->d.sign->cert;
+
+	for (int i = 0; certs && i < sk_X509_num(certs); i++)
+		if (!is_trusted(sk_X509_value(certs, i), t))
+			return false;
+	return true;
+}
+
+/* The signer is named by issuer; OpenSSL compares names without regard to case
+ * and blanks, a byte for byte comparison leaves no room. */
+static bool issuer_exact(const PKCS7 *p7, const X509 *signer)
+{
+	PKCS7_SIGNER_INFO *i =
+		sk_PKCS7_SIGNER_INFO_value(p7->d.sign->signer_info, 0);
+	unsigned char *a = NULL, *b = NULL;
+	int na = i2d_X509_NAME(i->issuer_and_serial->issuer, &a);
+	int nb = i2d_X509_NAME(X509_get_issuer_name(signer), &b);
+	bool same = na > 0 && na == nb && !memcmp(a, b, (size_t)na);
+
+	OPENSSL_free(a);
+	OPENSSL_free(b);
+	return same;
+}
+
 static bool signer_known(PKCS7 *p7, const struct r3_reg_trust *t)
 {
 	STACK_OF(X509) *who = PKCS7_get0_signers(p7, t->certs, PKCS7_NOINTERN);
-	bool known = who && sk_X509_num(who) > 0;
+	bool known = who && sk_X509_num(who) > 0 &&
+		     issuer_exact(p7, sk_X509_value(who, 0));
 
 	sk_X509_free(who);
 	return known;
+}
+
+static bool is_der(PKCS7 *p7, const void *bytes, size_t len)
+{
+	unsigned char *again = NULL;
+	int n = i2d_PKCS7(p7, &again);
+	bool same = n >= 0 && (size_t)n == len && !memcmp(again, bytes, len);
+
+	OPENSSL_free(again);
+	return same;
 }
 
 static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
@@ -179,7 +261,10 @@ static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
 	if (!PKCS7_type_is_signed(p7) || !PKCS7_get_detached(p7))
 		return reg_fail(err, -EPROTO, 0,
 				"not a detached PKCS#7 signature");
-	if (!signer_known(p7, t))
+	if (!is_plain(p7))
+		return reg_fail(err, -EPROTO, 0,
+				"not in the form of a database's signature: one signer, sha256 with RSA");
+	if (!certs_trusted(p7, t) || !signer_known(p7, t))
 		return reg_fail(err, -ENOKEY, 0,
 				"signed by none of the %u trusted certificates; --certs names others",
 				r3_reg_trust_count(t));
@@ -206,7 +291,7 @@ int r3_reg_verify(const struct r3_reg_trust *t, const void *bytes, size_t len,
 	if (len > R3_REG_DB_MAX || sig_len > R3_REG_DB_MAX)
 		return reg_fail(err, -EPROTO, 0, "too large");
 	p7 = d2i_PKCS7(NULL, &p, (long)sig_len);
-	if (!p7 || p != (const unsigned char *)sig + sig_len) {
+	if (!p7 || !is_der(p7, sig, sig_len)) {
 		code = reg_fail(err, -EPROTO, 0,
 				"not a PKCS#7 signature in DER form");
 	} else {
