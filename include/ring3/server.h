@@ -125,6 +125,11 @@ int r3_server_open(struct r3_server **out, const struct r3_server_spec *spec,
 		   int argc, char **argv);
 void r3_server_close(struct r3_server *s);
 
+/* Opens a "pci:" device for a server run by hand: container, group and device
+ * into @fds, or why not.  Set it before r3_server_open(); NULL: refused. */
+extern int (*r3_server_open_pci)(const char *bdf, int fds[3], char *why,
+				 size_t room);
+
 const char *r3_server_name(const struct r3_server *s);
 struct r3_loop *r3_server_loop(const struct r3_server *s);
 

@@ -75,6 +75,31 @@ static const char *vfio_user_path(const char *value)
 	return strncmp(value, prefix, len) ? NULL : value + len;
 }
 
+int (*r3_server_open_pci)(const char *bdf, int fds[3], char *why, size_t room);
+
+static int open_pci(struct r3_server *s, const struct r3_key *k,
+		    const char *value)
+{
+	static const char *const names[] = { "container", "group", "device" };
+	char why[256] = "by hand only vfio-user:PATH can be opened; use "
+			"'ring3 up' for others";
+	char name[R3_SERVER_NAME_MAX];
+	int fds[3], err = -EINVAL;
+
+	if (r3_server_open_pci && !strncmp(value, "pci:", 4))
+		err = r3_server_open_pci(value + 4, fds, why, sizeof(why));
+	if (err) {
+		fprintf(stderr, "%s: %s=%s: %s\n", s->spec->program, k->name,
+			value, why);
+		return err;
+	}
+	for (unsigned i = 0; i < R3_COUNT(fds) && !err; i++) {
+		snprintf(name, sizeof(name), "%s.%s", k->name, names[i]);
+		err = server_add_fd(s, name, fds[i], false);
+	}
+	return err;
+}
+
 static int open_key(struct r3_server *s, const struct r3_key *k,
 		    const char *value)
 {
@@ -92,13 +117,8 @@ static int open_key(struct r3_server *s, const struct r3_key *k,
 		break;
 	case R3_KEY_DEVICE:
 		path = vfio_user_path(value);
-		if (!path) {
-			fprintf(stderr, "%s: %s=%s: by hand only "
-				"vfio-user:PATH can be opened; use 'ring3 up' "
-				"for others\n", s->spec->program, k->name,
-				value);
-			return -EINVAL;
-		}
+		if (!path)
+			return open_pci(s, k, value);
 		fd = server_connect(path);
 		if (fd < 0)
 			errno = -fd;

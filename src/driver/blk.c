@@ -13,6 +13,7 @@
 #define STOP_MS	    3000 /* a queue that stops waits this long */
 #define NOTE_MAGIC  0x336e6f74u
 #define NEVER	    UINT64_MAX
+#define WILD	    UINT64_C(0x7e00000000) /* mapped for nobody */
 
 static const char *name_of(const struct blk *b)
 {
@@ -84,20 +85,27 @@ static void io_done(struct nvme_io *io, int err)
 	finish(r, blk_status(err));
 }
 
-/* For tests of what follows. */
-static void inject(const struct blk *b, const struct nvme_io *io)
+static bool touches(const struct nvme_io *io, uint64_t lba)
 {
-	uint64_t end = io->lba + io->blocks;
+	return io->lba <= lba && lba - io->lba < io->blocks;
+}
 
-	if (io->lba <= b->inject.crash_lba && b->inject.crash_lba < end)
+/* For tests of what follows. */
+static void inject(const struct blk *b, struct blk_req *r)
+{
+	if (touches(&r->io, b->inject.crash_lba))
 		abort();
-	while (io->lba <= b->inject.hang_lba && b->inject.hang_lba < end)
+	while (touches(&r->io, b->inject.hang_lba))
 		pause();
+	if (touches(&r->io, b->inject.wild_lba)) {
+		for (unsigned i = 0; i < r->cmd.seg_count; i++)
+			r->cmd.seg[i].iova = WILD;
+	}
 }
 
 static void submit(struct blk *b, struct blk_req *r, uint64_t now_ns)
 {
-	inject(b, &r->io);
+	inject(b, r);
 	nvme_submit(b->ctrl, r->queue->index, &r->io, now_ns);
 	r->submitted = true;
 	r->queue->submitted = true;
@@ -580,12 +588,24 @@ static void describe(struct blk *b)
 static void read_inject(struct blk *b)
 {
 	const char *text = r3_server_str(b->server, "inject");
+	const struct {
+		const char *word;
+		uint64_t *to;
+	} words[] = {
+		{ "crash-lba:", &b->inject.crash_lba },
+		{ "hang-lba:", &b->inject.hang_lba },
+		{ "wild-lba:", &b->inject.wild_lba },
+	};
 
-	b->inject = (struct blk_inject){ NEVER, NEVER };
-	if (!strncmp(text, "crash-lba=", 10))
-		r3_parse_uint(text + 10, &b->inject.crash_lba);
-	else if (!strncmp(text, "hang-lba=", 9))
-		r3_parse_uint(text + 9, &b->inject.hang_lba);
+	b->inject = (struct blk_inject){ NEVER, NEVER, NEVER };
+	for (unsigned i = 0; i < R3_COUNT(words); i++) {
+		size_t len = strlen(words[i].word);
+
+		if (!strncmp(text, words[i].word, len) &&
+		    r3_parse_uint(text + len, words[i].to))
+			r3_log(R3_WARN, PART, name_of(b), "inject=%s is no "
+			       "number; ignored", text);
+	}
 }
 
 static int resume(struct blk *b)

@@ -47,7 +47,9 @@ struct blk_note {
 };
 
 struct blk_inject {
-	uint64_t crash_lba, hang_lba; /* UINT64_MAX: never */
+	/* UINT64_MAX: never */
+	uint64_t crash_lba, hang_lba;
+	uint64_t wild_lba; /* its data are where nothing is mapped */
 };
 
 struct blk {

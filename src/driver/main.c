@@ -18,6 +18,7 @@
 #define START_MS    60000
 #define TICK_MS	    100 /* while all is well */
 #define BUSY_MS	    1	/* while the controller comes up */
+#define FAULTS_MAX  16	/* reported in one tick */
 #define AGAIN_MS    20	/* between tries to get a device back */
 
 struct driver {
@@ -31,6 +32,7 @@ struct driver {
 	bool watching; /* event_watch */
 	bool up;       /* past the first bring-up */
 	bool vfio;
+	int kmsg; /* -1: not readable, or no VFIO */
 };
 
 static const char *name_of(const struct driver *d)
@@ -40,10 +42,25 @@ static const char *name_of(const struct driver *d)
 
 /* ---- the loop's callbacks ------------------------------------------------ */
 
+/* The IOMMU has refused something: say so.  Where the kernel's log can't be
+ * read (in a sandbox), the supervisor does. */
+static void report_faults(struct driver *d)
+{
+	struct r3_dma_fault f;
+
+	for (unsigned i = 0; i < FAULTS_MAX && d->kmsg >= 0 &&
+			     r3_dma_log_next(d->kmsg, &f) > 0; i++)
+		r3_log(R3_WARN, PART, name_of(d), "DMA outside the space, "
+		       "blocked device=%s addr=0x%llx direction=%s", f.device,
+		       (unsigned long long)f.addr, f.write ? "write" : "read");
+}
+
 static void tick(void *arg)
 {
 	struct driver *d = arg;
 	enum nvme_state s;
+
+	report_faults(d);
 
 	nvme_ctrl_tick(&d->ctrl, r3_now_ns());
 	s = d->ctrl.state;
@@ -188,6 +205,8 @@ static int open_device(struct driver *d, struct r3_device **out)
 	int fd = r3_server_fd(d->server, "device");
 
 	d->vfio = fds.device >= 0;
+	if (d->vfio && d->kmsg < 0)
+		d->kmsg = r3_dma_log_open();
 	if (d->vfio)
 		return r3_device_open_vfio(out, &fds, name_of(d));
 	fd = dup(fd); /* that one stays the server's */
@@ -260,10 +279,27 @@ static int start(struct driver *d)
 	return r3_server_ready(d->server);
 }
 
+/* By hand nobody has opened the device for us. */
+static int open_pci(const char *bdf, int fds[3], char *why, size_t room)
+{
+	struct r3_vfio_fds v;
+	int err = r3_vfio_open(bdf, &v, why, room);
+
+	if (err)
+		return err;
+	fds[0] = v.container;
+	fds[1] = v.group;
+	fds[2] = v.device;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	static struct driver d;
-	int err = r3_server_open(&d.server, &r3_driver_nvme_spec, argc, argv);
+	static struct driver d = { .kmsg = -1 };
+	int err;
+
+	r3_server_open_pci = open_pci;
+	err = r3_server_open(&d.server, &r3_driver_nvme_spec, argc, argv);
 
 	if (err)
 		return 2;

@@ -91,7 +91,7 @@ void nvme_admin_create_cqs(struct nvme_ctrl *c)
 		uint32_t how = R3_NVME_QUEUE_PC;
 
 		if (c->conf.interrupts && c->vectors)
-			how |= R3_NVME_CQ_IEN | ((i + 1) % c->vectors) << 16;
+			how |= R3_NVME_CQ_IEN; /* vector 0 */
 		e.prp1 = r3_le64_of(nvme_ctrl_ring_iova(c, i, 1));
 		e.cdw10 = r3_le32_of(R3_NVME_QUEUE_CDW10(i + 1, size));
 		e.cdw11 = r3_le32_of(how);

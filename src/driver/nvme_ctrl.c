@@ -217,18 +217,14 @@ static void trouble(struct nvme_ctrl *c, int err, const char *why,
 		nvme_ctrl_reset(c, why, now_ns);
 }
 
+/* One vector for all queues: one thread looks at all of them anyway. */
 static int set_irqs(struct nvme_ctrl *c)
 {
 	const struct r3_device_irq *irq = r3_device_irq(c->dev, MSIX);
-	int fds[NVME_QUEUES_MAX + 1];
 
-	c->vectors = 0;
-	if (!irq || !irq->count)
-		return 0;
-	c->vectors = (unsigned)r3_min(irq->count, c->conf.queues + 1);
-	for (unsigned i = 0; i < c->vectors; i++)
-		fds[i] = c->irq_fd;
-	return r3_device_irq_set(c->dev, MSIX, 0, fds, c->vectors);
+	c->vectors = irq && irq->count ? 1 : 0;
+	return c->vectors ? r3_device_irq_set(c->dev, MSIX, 0, &c->irq_fd, 1)
+			  : 0;
 }
 
 /* Clear CC.EN; from here on nothing old may be done any more. */

@@ -27,7 +27,7 @@ static const struct r3_key keys[] = {
 	{ .name = "doorbell_buffer", .kind = R3_KEY_BOOL, .def = "yes",
 	  .help = "use shadow doorbells where the controller has them" },
 	{ .name = "inject", .kind = R3_KEY_STRING, .def = "",
-	  .help = "wrong on purpose, for tests: crash-lba=N, hang-lba=N" },
+	  .help = "wrong on purpose, for tests: crash-lba:N, hang-lba:N, wild-lba:N" },
 	{ .name = NULL },
 };
 

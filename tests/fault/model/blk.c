@@ -195,6 +195,19 @@ static bool spun(struct blk *b)
 	return false;
 }
 
+/* A back end that dies meanwhile (its socket was still there) is waited for
+ * as well. */
+static int reconnect(struct blk *b)
+{
+	uint64_t until = r3_now_ns() + RECONNECT_MS * R3_NS_PER_MS;
+	int err;
+
+	do
+		err = r3_vuf_reconnect(b->vuf, RECONNECT_MS);
+	while (err && err != -ENOTSUP && err != -ENOMEM && r3_now_ns() < until);
+	return err;
+}
+
 int blk_wait(struct blk *b, int timeout_ms)
 {
 	struct pollfd fds[2] = {
@@ -219,7 +232,7 @@ int blk_wait(struct blk *b, int timeout_ms)
 		return -errno;
 	if (n > 0 && (fds[1].revents & (POLLHUP | POLLRDHUP | POLLERR))) {
 		b->reconnects++;
-		n = r3_vuf_reconnect(b->vuf, RECONNECT_MS);
+		n = reconnect(b);
 		b->q = r3_vuf_queue(b->vuf, 0);
 		return n;
 	}
