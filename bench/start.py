@@ -72,28 +72,32 @@ def measure(folder, names):
               f'{max(restarted) / 1000:.2f} ms (n={ROUNDS})')
 
 
+def node(folder, text, names):
+    """Start a node, weigh it all, measure some of it."""
+    env = dict(os.environ, R3_RUNDIR=f'{folder}/run')
+    with open(f'{folder}/n.conf', 'w') as f:
+        f.write(text)
+    subprocess.run([f'{BUILD}/ring3', 'up', '-q', f'{folder}/n.conf'],
+                   env=env, check=True)
+    try:
+        measure(folder, names)
+        status = call(folder, 'status')
+        pids = [('supervisor', status['pid'])]
+        pids += [(s['name'], s['pid']) for s in status['servers']]
+        for name, pid in pids:
+            print(f'{name}: ' + ', '.join(
+                f'{key} {kib} KiB' for key, kib in rss_kib(pid).items()))
+    finally:
+        subprocess.run([f'{BUILD}/ring3', 'down', '-q', 'bench'], env=env)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='r3b.') as folder:
-        env = dict(os.environ, R3_RUNDIR=f'{folder}/run')
         with open(f'{folder}/disk.img', 'wb') as f:
             f.truncate(64 << 20)
-        names = ['disk0']
-        if os.path.exists(f'{BUILD}/ring3-driver-nvme'):
-            names.append('nvme0')
-        with open(f'{folder}/n.conf', 'w') as f:
-            f.write(CONF + (DRIVER if len(names) > 1 else ''))
-        subprocess.run([f'{BUILD}/ring3', 'up', '-q', f'{folder}/n.conf'],
-                       env=env, check=True)
-        try:
-            status = call(folder, 'status')
-            pids = [('supervisor', status['pid'])]
-            pids += [(s['name'], s['pid']) for s in status['servers']]
-            for name, pid in pids:
-                print(f'{name}: ' + ', '.join(
-                    f'{key} {kib} KiB' for key, kib in rss_kib(pid).items()))
-            measure(folder, names)
-        finally:
-            subprocess.run([f'{BUILD}/ring3', 'down', '-q', 'bench'], env=env)
+        # alone: a driver that lost its model would want the CPU meanwhile
+        node(folder, CONF, ['disk0'])
+        node(folder, CONF + DRIVER, ['nvme0'])
 
 
 main()

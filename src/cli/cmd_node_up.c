@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cmd_node_up.c - ring3 up, down, restart, config check */
+/* cmd_node_up.c - ring3 up, down, restart */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,27 +355,3 @@ int node_cli_restart(const struct r3_args *args)
 	json_decref(o);
 	return R3_EXIT_OK;
 }
-
-static int run_check(const struct r3_args *args)
-{
-	struct r3_node *node;
-	int err = r3_node_read(&node, args->pos[0], r3_node_specs);
-
-	if (err) {
-		if (err != -EINVAL)
-			fprintf(stderr, "ring3: %s: %s\n", args->pos[0],
-				strerror(-err));
-		return R3_EXIT_FAILED;
-	}
-	printf("%s: node %s, %u servers, %u guests: correct\n", args->pos[0],
-	       node->name, node->server_count, node->guest_count);
-	r3_node_free(node);
-	return R3_EXIT_OK;
-}
-
-const struct r3_cmd r3_cmd_config[] = {
-	{ .name = "check", .args = "NODE.conf", .min_args = 1, .max_args = 1,
-	  .run = run_check,
-	  .summary = "say what is wrong in a configuration, start nothing" },
-	{ 0 },
-};

@@ -112,6 +112,18 @@ def doctor_always_tells(place):
     code(place, 0, 'doctor')
 
 
+def keys_are_listed(place):
+    done = code(place, 0, 'config', 'keys')
+    for word in ('[model NAME]  type = test', 'ready|exit|hang', '1..16',
+                 'who it uses (needed)', '[2]'):
+        if word not in done.stdout:
+            raise Failed(f'{word!r} is not in it')
+    got = json.loads(code(place, 0, 'config', 'keys', 'user',
+                          '--json').stdout)['servers']
+    expect('types', [spec['type'] for spec in got], ['user'])
+    code(place, 4, 'config', 'keys', 'nobody')
+
+
 main([usage_is_2, not_running_is_3, no_file_is_1, unknown_is_4, a_life,
       a_server_that_fails, without_a_guest_no_drill, two_nodes,
-      the_socket_of_a_living_stranger, doctor_always_tells])
+      the_socket_of_a_living_stranger, doctor_always_tells, keys_are_listed])
