@@ -154,6 +154,13 @@ static bool expect_check(const struct btrfs_block *b,
 		snprintf(why, len, "its first key is %s, its parent says %s",
 			 btrfs_key_text(btrfs_block_key(b, 0)).s,
 			 btrfs_key_text(e->key).s);
+	else if (e->has_limit && b->nritems &&
+		 btrfs_key_cmp(btrfs_block_key(b, b->nritems - 1),
+			       e->limit) >= 0)
+		snprintf(why, len, "its last key is %s, the next block "
+			 "begins with %s",
+			 btrfs_key_text(btrfs_block_key(b, b->nritems - 1)).s,
+			 btrfs_key_text(e->limit).s);
 	else
 		return true;
 	return false;

@@ -21,7 +21,7 @@ FIELDS(inode_fields) = {
 
 FIELDS(extent_fields) = {
 	{ "generation", 0, 8 },	 { "ram_bytes", 8, 8 },
-	{ "compression", 16, 1 }, { "type", 20, 1 },
+	{ "compression", 16, 1 }, { "extent_type", 20, 1 },
 };
 
 FIELDS(extent_reg_fields) = {
@@ -91,14 +91,14 @@ FIELDS(dev_fields) = {
 	F(btrfs_dev_item, devid, 8), F(btrfs_dev_item, total_bytes, 8),
 	F(btrfs_dev_item, bytes_used, 8), F(btrfs_dev_item, io_align, 4),
 	F(btrfs_dev_item, io_width, 4), F(btrfs_dev_item, sector_size, 4),
-	F(btrfs_dev_item, type, 8), F(btrfs_dev_item, generation, 8),
+	{ "dev_type", offsetof(struct btrfs_dev_item, type), 8 }, F(btrfs_dev_item, generation, 8),
 	F(btrfs_dev_item, uuid, PRINT_UUID),
 	F(btrfs_dev_item, fsid, PRINT_UUID),
 };
 
 FIELDS(chunk_fields) = {
 	F(btrfs_chunk, length, 8),	 F(btrfs_chunk, owner, 8),
-	F(btrfs_chunk, stripe_len, 8),	 F(btrfs_chunk, type, PRINT_HEX),
+	F(btrfs_chunk, stripe_len, 8),	 { "chunk_type", offsetof(struct btrfs_chunk, type), PRINT_HEX },
 	F(btrfs_chunk, io_align, 4),	 F(btrfs_chunk, io_width, 4),
 	F(btrfs_chunk, sector_size, 4),	 F(btrfs_chunk, num_stripes, 2),
 	F(btrfs_chunk, sub_stripes, 2),
@@ -339,14 +339,10 @@ static void dump_item(const struct btrfs_cursor *c, bool json, FILE *out)
 	btrfs_print_open(&p, out, json);
 	btrfs_print_u64(&p, "block", c->path[0]->logical);
 	if (json) {
-		struct btrfs_disk_key k = btrfs_key_put(c->key);
-		struct btrfs_field id = { "objectid", 0, PRINT_SIGNED };
-		struct btrfs_field off = { "offset", 9, PRINT_SIGNED };
-
-		btrfs_print_fields(&p, &id, 1, &k, sizeof(k));
-		btrfs_print_u64(&p, "type", c->key.type);
-		btrfs_print_fields(&p, &off, 1, &k, sizeof(k));
-		btrfs_print_text(&p, "type_name", type ? type : "");
+		fprintf(out, ",\"key\":[%lld,%u,%lld]",
+			(long long)c->key.objectid, c->key.type,
+			(long long)c->key.offset);
+		btrfs_print_text(&p, "type", type ? type : "");
 	} else {
 		btrfs_print_text(&p, "key", btrfs_key_text(c->key).s);
 	}

@@ -129,8 +129,9 @@ struct btrfs_expect {
 	uint64_t tree;	    /* for messages and the owner rule */
 	uint64_t generation;
 	int level;	    /* -1: any, for a root given by hand */
-	bool has_key;
-	struct btrfs_key key; /* the child's first */
+	bool has_key, has_limit;
+	struct btrfs_key key;	/* the child's first */
+	struct btrfs_key limit; /* all its keys are below this one */
 };
 
 int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,

@@ -70,6 +70,12 @@ static int load_child(struct btrfs_cursor *c, unsigned level)
 				  .has_key = true,
 				  .key = btrfs_key_get(&p->key) };
 
+	for (unsigned l = level; l <= c->root.level && !e.has_limit; l++) {
+		if (c->slot[l] + 1 < c->path[l]->nritems) {
+			e.has_limit = true;
+			e.limit = btrfs_block_key(c->path[l], c->slot[l] + 1);
+		}
+	}
 	return btrfs_block_get(c->fs, le64(p->blockptr), &e,
 			       &c->path[level - 1]);
 }

@@ -225,6 +225,15 @@ static const struct r3_opt ls_opts[] = {
 	{ 0 },
 };
 
+static const struct r3_opt check_opts[] = {
+	WHICH, JSON,
+	{ .name = "data",
+	  .help = "read all data and compare it with its checksums" },
+	{ .name = "qgroups",
+	  .help = "compare quota numbers even where they are marked stale" },
+	{ 0 },
+};
+
 static const struct r3_cmd stream_cmds[] = {
 	{ .name = "dump", .args = "[FILE]", .max_args = 1,
 	  .opts = stream_opts, .run = run_stream_dump,
@@ -249,6 +258,9 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "dump", .args = "IMAGE TREE", .min_args = 2, .max_args = 2,
 	  .opts = json_opts, .run = run_dump,
 	  .summary = "print every item of a tree" },
+	{ .name = "check", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	  .opts = check_opts, .run = r3_btrfs_cmd_check,
+	  .summary = "check everything that the file system says of itself" },
 	{ .name = "stream", .sub = stream_cmds,
 	  .summary = "look at send streams" },
 	{ 0 },

@@ -75,8 +75,8 @@ def damaged_copy_is_replaced(k):
     physical = None
     for line in ring3("dump", image, "chunk", "--json").splitlines():
         item = json.loads(line)
-        if item["type_name"] == "CHUNK_ITEM" and \
-                item["offset"] == chunk["logical"]:
+        if item["type"] == "CHUNK_ITEM" and \
+                item["key"][2] == chunk["logical"]:
             physical = item["stripes"][0]["offset"]
     with open(image, "r+b") as f:
         f.seek(65536)
@@ -102,7 +102,7 @@ def bad_data_is_named(k):
     k.umount()
     for line in ring3("dump", image, "fs", "--json").splitlines():
         item = json.loads(line)
-        if item["type_name"] == "EXTENT_DATA":
+        if item["type"] == "EXTENT_DATA":
             logical = item["disk_bytenr"]
     with open(image, "r+b") as f:
         f.seek(logical + 300000)  # mkfs.btrfs maps data 1:1

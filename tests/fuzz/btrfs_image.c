@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * btrfs_image.c - any image at all: open, list, read, dump, check
+ *
+ * The input is a list of pages, { le32 page number, 4096 bytes }, of a device
+ * of 64 MiB whose other pages are zeros.  Checksums are not compared, so that
+ * the content of blocks is reached.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "ring3/btrfs.h"
+
+enum { PAGE = 4096, DEVICE = 64 << 20, ENTRIES_MAX = 2000 };
+
+struct pages {
+	struct r3_btrfs_dev dev;
+	const uint8_t *page[DEVICE / PAGE];
+};
+
+static int pages_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
+		      size_t len)
+{
+	struct pages *p = R3_CONTAINER(dev, struct pages, dev);
+	uint8_t *to = buf;
+
+	if (off > dev->size || len > dev->size - off)
+		return -EIO;
+	while (len) {
+		const uint8_t *page = p->page[off / PAGE];
+		size_t n = r3_min(len, PAGE - off % PAGE);
+
+		if (page)
+			memcpy(to, page + off % PAGE, n);
+		else
+			memset(to, 0, n);
+		to += n;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static const struct r3_btrfs_dev_ops ops = { .read = pages_read };
+
+struct visit {
+	struct r3_btrfs *fs;
+	unsigned entries, depth;
+	uint8_t buf[200000];
+};
+
+static int see_xattr(void *arg, const char *name, size_t name_len,
+		     const void *value, size_t len)
+{
+	struct visit *v = arg;
+
+	memcpy(v->buf, name, name_len);
+	memcpy(v->buf, value, len);
+	return 0;
+}
+
+static int see_extent(void *arg, const struct r3_btrfs_extent *x)
+{
+	(void)arg;
+	(void)x;
+	return 0;
+}
+
+static int see_entry(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct visit *v = arg;
+	char target[R3_BTRFS_PATH_MAX];
+	struct r3_btrfs_stat st;
+	size_t got;
+
+	if (v->entries++ > ENTRIES_MAX)
+		return -E2BIG;
+	r3_btrfs_stat(v->fs, e->in, &st);
+	r3_btrfs_each_xattr(v->fs, e->in, see_xattr, v);
+	r3_btrfs_each_extent(v->fs, e->in, see_extent, v);
+	r3_btrfs_readlink(v->fs, e->in, target);
+	r3_btrfs_read(v->fs, e->in, v->entries * 777, v->buf, sizeof(v->buf),
+		      &got);
+	if (e->type == DT_DIR && v->depth < 50) {
+		v->depth++;
+		r3_btrfs_each_entry(v->fs, e->in, 0, see_entry, v);
+		v->depth--;
+	}
+	return 0;
+}
+
+static int see_subvol(void *arg, const struct r3_btrfs_subvol *s)
+{
+	struct visit *v = arg;
+	struct r3_btrfs_inode in;
+
+	r3_btrfs_lookup(v->fs, s->path, &in);
+	return 0;
+}
+
+static void use(struct r3_btrfs *fs, FILE *null)
+{
+	static const uint64_t trees[] = { 1, 2, 3, 4, 5, 7, 8, 9, 10, 256 };
+	struct r3_btrfs_check_options opts = { .data = true,
+					       .qgroups = true };
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct r3_btrfs_check_result res;
+	struct r3_btrfs_info info;
+	struct visit *v = calloc(1, sizeof(*v));
+
+	v->fs = fs;
+	r3_btrfs_get_info(fs, &info);
+	r3_btrfs_dump_super(fs, true, null);
+	r3_btrfs_each_subvol(fs, see_subvol, v);
+	r3_btrfs_each_entry(fs, top, 0, see_entry, v);
+	for (unsigned i = 0; i < R3_COUNT(trees); i++)
+		r3_btrfs_dump_tree(fs, trees[i], i % 2, null);
+	r3_btrfs_check(fs, &opts, &res);
+	free(v);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct r3_btrfs_options opts = { .ignore_csum = true,
+					 .cache_bytes = 1 << 20 };
+	static FILE *null;
+	struct pages *p = calloc(1, sizeof(*p));
+	struct r3_btrfs_why why;
+	struct r3_btrfs *fs;
+
+	if (!null)
+		null = fopen("/dev/null", "w");
+	p->dev = (struct r3_btrfs_dev){ &ops, DEVICE };
+	while (size >= 4 + PAGE) {
+		uint32_t n = data[0] | data[1] << 8 | data[2] << 16;
+
+		p->page[n % (DEVICE / PAGE)] = data + 4;
+		data += 4 + PAGE;
+		size -= 4 + PAGE;
+	}
+	if (!r3_btrfs_open(&p->dev, &opts, &fs, &why)) {
+		use(fs, null);
+		r3_btrfs_close(fs);
+	}
+	free(p);
+	return 0;
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes the first inputs of btrfs_image and btrfs_stream with the kernel.
+
+    sudo tests/fuzz/btrfs_seeds.py     (from the root of the tree)
+"""
+import os
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__),
+                                "../interop/btrfs"))
+import kernel  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROWS = [
+    ("crc32c-mixed", ["--mixed", "-n", "4096"], "noatime,compress-force=zlib"),
+    ("xxhash-quota", ["--mixed", "-n", "4096", "--csum", "xxhash",
+                      "-R", "quota"], "noatime,compress-force=zstd"),
+    ("lzo-holes", ["--mixed", "-n", "4096", "-O", "^no-holes"],
+     "noatime,compress-force=lzo"),
+]
+
+
+def fill(root):
+    with open(f"{root}/text", "wb") as f:
+        f.write(b"compress me " * 2000)
+    with open(f"{root}/inline", "wb") as f:
+        f.write(b"small" * 30)
+    with open(f"{root}/sparse", "wb") as f:
+        f.write(b"x" * 9000)
+        f.seek(100000)
+        f.write(b"y" * 5000)
+        f.flush()
+        os.posix_fallocate(f.fileno(), 200000, 40000)
+    os.mkdir(f"{root}/dir")
+    for i in range(12):
+        os.link(f"{root}/inline", f"{root}/dir/" + "n" * 200 + str(i))
+    os.symlink("text", f"{root}/link")
+    os.setxattr(f"{root}/text", "user.name", b"value")
+    subprocess.run(["btrfs", "-q", "subvolume", "create", f"{root}/sub"])
+    with open(f"{root}/sub/file", "wb") as f:
+        f.write(b"in a subvolume" * 700)
+    os.sync()
+    subprocess.run(["btrfs", "-q", "subvolume", "snapshot", "-r",
+                    f"{root}/sub", f"{root}/snap"])
+    with open(f"{root}/sub/file", "r+b") as f:
+        f.write(b"changed")
+    kernel.reflink(f"{root}/text", f"{root}/sub/clone")
+    os.sync()
+
+
+def pages(image):
+    out = bytearray()
+    with open(image, "rb") as f:
+        for n in range((64 << 20) // 4096):
+            page = f.read(4096)
+            if page.strip(b"\0"):
+                out += struct.pack("<I", n) + page
+    return out
+
+
+def main():
+    k = kernel.Kernel()
+    for name, mkfs, options in ROWS:
+        image = k.image("seed", 64 << 20, *mkfs)
+        root = k.mount(image, options)
+        fill(root)
+        for proto in ("1", "2"):
+            out = f"{HERE}/corpus/btrfs_stream/{name}-v{proto}"
+            kernel.run("btrfs", "send", "-q", "--proto", proto, "-f", out,
+                       f"{root}/snap")
+        k.umount()
+        root = k.mount(image)  # and forget blocks of older transactions
+        kernel.run("fstrim", root)
+        k.umount()
+        with open(f"{HERE}/corpus/btrfs_image/{name}", "wb") as f:
+            f.write(pages(image))
+    k.close()
+
+
+main()
