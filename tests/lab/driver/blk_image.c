@@ -67,7 +67,12 @@ static int range(struct blk *b, bool zero, uint64_t off, uint64_t len)
 		uint32_t count, flags;
 	} r = { off / 512, (uint32_t)(len / 512), 0 };
 
-	memcpy(blk_buf(b, 0), &r, sizeof(r));
+	if (zero) { /* the client makes the range itself */
+		io.sector = off / 512;
+		io.len = (uint32_t)len;
+	} else {
+		memcpy(blk_buf(b, 0), &r, sizeof(r));
+	}
 	return run(b, &io);
 }
 
