@@ -7,7 +7,10 @@
 
 struct info {
 	struct vfio_iommu_type1_info head;
-	struct vfio_iommu_type1_info_cap_iova_range ranges;
+	struct { /* vfio_iommu_type1_info_cap_iova_range */
+		struct vfio_info_cap_header header;
+		uint32_t nr_iovas, reserved;
+	} ranges;
 	struct vfio_iova_range v[2];
 	struct vfio_iommu_type1_info_dma_avail avail;
 };
