@@ -36,6 +36,7 @@ enum r3_key_kind {
 	R3_KEY_SIZE,   /* bytes, K M G T; min..max */
 	R3_KEY_BOOL,   /* yes, no */
 	R3_KEY_CHOICE, /* one of choices, "a|b|c" */
+	R3_KEY_CPUS,   /* processors: "0,2-3", or "auto" */
 	R3_KEY_FILE,   /* opened read-write for the server, which gets the fd */
 	R3_KEY_LISTEN, /* path of a unix stream socket; the server gets it
 			  listening */
@@ -53,6 +54,16 @@ struct r3_key {
 	const char *choices;
 	const char *help;
 };
+
+/*
+ * The key that every server should have.  "auto": by hand, any processor; in a
+ * node, whatever r3_node_read() found best.
+ */
+#define R3_KEY_CPUS_ENTRY                                                \
+	{                                                                \
+		.name = "cpus", .kind = R3_KEY_CPUS, .def = "auto",      \
+		.help = "processors to run on, such as 0,2-3"            \
+	}
 
 struct r3_server_spec {
 	const char *kind; /* the section's kind: "driver", "model" */
@@ -74,6 +85,15 @@ struct r3_server_spec {
  */
 int r3_key_check(const struct r3_key *k, const char *value, char *why,
 		 size_t room);
+
+#define R3_CPUS_MAX 1024
+
+/**
+ * r3_parse_cpus() - a list of processors, "0,2-3"
+ * @set: R3_CPUS_MAX bits, written on success; may be NULL
+ * Return: 0, -EINVAL (no list), -ERANGE (R3_CPUS_MAX and more).
+ */
+int r3_parse_cpus(const char *text, uint64_t set[R3_CPUS_MAX / 64]);
 
 /* Counters that the supervisor may read at any time (never written by it).
  * Only the server's own thread writes: plain relaxed stores. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* loop.c - the event loop: epoll, a list of timers, pollers between sleeps */
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -234,7 +235,7 @@ static int spin(struct r3_loop *loop)
 		else if (now >= until)
 			return 0;
 		else
-			__builtin_ia32_pause();
+			sched_yield();
 		if (now >= look) {
 			int err = wait_and_dispatch(loop, 0);
 

@@ -144,6 +144,7 @@ int r3_server_open(struct r3_server **out, const struct r3_server_spec *spec,
 	s->page->starts++;
 	memset(&s->page->crash, 0, sizeof(s->page->crash));
 	server_catch_faults(s->page);
+	server_pin(s);
 	*out = s;
 	return 0;
 }

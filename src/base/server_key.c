@@ -44,6 +44,12 @@ int r3_key_check(const struct r3_key *k, const char *value, char *why,
 			return 0;
 		snprintf(why, room, "yes or no is wanted");
 		return -EINVAL;
+	case R3_KEY_CPUS:
+		if (!strcmp(value, "auto") || !r3_parse_cpus(value, NULL))
+			return 0;
+		snprintf(why, room, "auto or a list of processors is wanted, "
+			 "such as 0,2-3");
+		return -EINVAL;
 	case R3_KEY_CHOICE:
 		if (is_choice(k->choices, value))
 			return 0;

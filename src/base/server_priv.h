@@ -40,6 +40,9 @@ int server_key_index(const struct r3_server_spec *spec, const char *name);
 int server_set(struct r3_server *s, const char *key, const char *value);
 int server_add_fd(struct r3_server *s, const char *name, int fd, bool kept);
 
+/* cpus.c */
+void server_pin(struct r3_server *s);
+
 /* server_hand.c: without a supervisor */
 int server_open_by_hand(struct r3_server *s);
 int server_connect(const char *path);

@@ -32,7 +32,7 @@ static void describe(const struct r3_key *k, char *out, size_t room)
 	static const char *const words[] = {
 		[R3_KEY_STRING] = "text",   [R3_KEY_BOOL] = "yes|no",
 		[R3_KEY_FILE] = "file",	    [R3_KEY_LISTEN] = "socket",
-		[R3_KEY_DEVICE] = "device",
+		[R3_KEY_DEVICE] = "device", [R3_KEY_CPUS] = "auto|list",
 	};
 
 	if (k->kind == R3_KEY_CHOICE)

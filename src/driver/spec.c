@@ -26,6 +26,7 @@ static const struct r3_key keys[] = {
 	  .help = "refuse writes" },
 	{ .name = "doorbell_buffer", .kind = R3_KEY_BOOL, .def = "yes",
 	  .help = "use shadow doorbells where the controller has them" },
+	R3_KEY_CPUS_ENTRY,
 	{ .name = "inject", .kind = R3_KEY_STRING, .def = "",
 	  .help = "wrong on purpose, for tests: crash-lba:N, hang-lba:N, wild-lba:N" },
 	{ .name = NULL },

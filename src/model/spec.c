@@ -23,6 +23,7 @@ static const struct r3_key nvme_keys[] = {
 	  .help = "past the page cache (O_DIRECT)" },
 	{ .name = "spin_us", .kind = R3_KEY_UINT, .def = "20", .max = 10000,
 	  .help = "look for work this long before sleeping" },
+	R3_KEY_CPUS_ENTRY,
 	{ .name = "inject", .kind = R3_KEY_STRING, .def = "",
 	  .help = "misbehave, for tests of drivers: never-ready, "
 		  "unknown-cid:N, fatal:N, stall:N, crash-lba:N; commas "

@@ -7,6 +7,7 @@
 #define SIZE   { .name = "s", .kind = R3_KEY_SIZE, .min = 512, .max = R3_GIB }
 #define YESNO  { .name = "b", .kind = R3_KEY_BOOL }
 #define CHOICE { .name = "c", .kind = R3_KEY_CHOICE, .choices = "poll|irq" }
+#define CPUS   { .name = "cpus", .kind = R3_KEY_CPUS }
 #define FILE_  { .name = "f", .kind = R3_KEY_FILE }
 #define MAYBE  { .name = "f", .kind = R3_KEY_LISTEN, .def = "" }
 
@@ -34,6 +35,15 @@ static void checks_values(void **state)
 		{ "part of a choice", CHOICE, "pol", -EINVAL },
 		{ "more than a choice", CHOICE, "polls", -EINVAL },
 		{ "empty choice", CHOICE, "", -EINVAL },
+		{ "any processor", CPUS, "auto", 0 },
+		{ "processors", CPUS, "0,2-3", 0 },
+		{ "highest processor", CPUS, "1023", 0 },
+		{ "above it", CPUS, "1024", -EINVAL },
+		{ "backwards", CPUS, "3-2", -EINVAL },
+		{ "open end", CPUS, "1-", -EINVAL },
+		{ "comma at the end", CPUS, "1,", -EINVAL },
+		{ "no processor", CPUS, "", -EINVAL },
+		{ "blank", CPUS, "1, 2", -EINVAL },
 		{ "file", FILE_, "a", 0 },
 		{ "no file", FILE_, "", -EINVAL },
 		{ "a socket that may be absent", MAYBE, "", 0 },
