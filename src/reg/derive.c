@@ -9,7 +9,7 @@
  */
 #include "reg_priv.h"
 
-static bool fits(uint32_t start, uint32_t end, uint32_t khz, uint32_t bw)
+static inline bool fits(uint32_t start, uint32_t end, uint32_t khz, uint32_t bw)
 {
 	return khz - bw / 2 >= start && khz + bw / 2 <= end;
 }
@@ -36,11 +36,12 @@ static bool in_band(const struct r3_reg_rule *r, uint32_t khz)
 static enum r3_reg_match find_width(const struct r3_reg_domain *d,
 				    uint32_t khz, uint32_t bw, int *rule)
 {
+	const struct r3_reg_rule *r = d->rules;
 	bool near = false;
 
-	for (unsigned i = 0; i < d->count; i++) {
-		near = near || in_band(&d->rules[i], khz);
-		if (near && rule_fits(&d->rules[i], khz, bw)) {
+	for (unsigned i = 0; i < d->count; i++, r++) {
+		near = near || in_band(r, khz);
+		if (near && rule_fits(r, khz, bw)) {
 			*rule = (int)i;
 			return R3_REG_MATCH;
 		}
@@ -48,17 +49,22 @@ static enum r3_reg_match find_width(const struct r3_reg_domain *d,
 	return near ? R3_REG_NO_FIT : R3_REG_NOT_BAND;
 }
 
+/*
+ * 20 MHz; up to 1 GHz the widest of the list that fits.  Where the narrowest
+ * fits no rule, none of them does, and for the same reason.
+ */
 static struct r3_reg_found find_one(const struct r3_reg_domain *d,
 				    uint32_t khz)
 {
 	static const uint8_t mhz[] = { 20, 16, 10, 8, 5, 4, 2, 1 };
-	struct r3_reg_found f = { R3_REG_NOT_BAND, -1, -1, 0 };
-	unsigned n = khz < 1000 * REG_MHZ ? R3_COUNT(mhz) : 1;
+	bool s1g = khz < 1000 * REG_MHZ;
+	struct r3_reg_found f = { R3_REG_NOT_BAND, -1, -1,
+				  (s1g ? 1 : 20) * REG_MHZ };
 
-	for (unsigned i = 0; i < n; i++) {
+	f.match = find_width(d, khz, f.bw_khz, &f.rule);
+	for (unsigned i = 0; s1g && f.match == R3_REG_MATCH; i++) {
 		f.bw_khz = mhz[i] * REG_MHZ;
-		f.match = find_width(d, khz, f.bw_khz, &f.rule);
-		if (f.match == R3_REG_MATCH)
+		if (find_width(d, khz, f.bw_khz, &f.rule) == R3_REG_MATCH)
 			break;
 	}
 	return f;
@@ -68,11 +74,13 @@ static struct r3_reg_found find_one(const struct r3_reg_domain *d,
 static bool find_adjacent(const struct r3_reg_domain *d, uint32_t khz,
 			  struct r3_reg_found *f)
 {
-	struct r3_reg_found lo = find_one(d, khz - 20 * REG_MHZ);
-	struct r3_reg_found hi = find_one(d, khz + 20 * REG_MHZ);
+	struct r3_reg_found lo = find_one(d, khz - 20 * REG_MHZ), hi;
 	const struct r3_reg_rule *a, *b;
 
-	if (lo.match != R3_REG_MATCH || hi.match != R3_REG_MATCH)
+	if (lo.match != R3_REG_MATCH)
+		return false;
+	hi = find_one(d, khz + 20 * REG_MHZ);
+	if (hi.match != R3_REG_MATCH)
 		return false;
 	a = &d->rules[lo.rule];
 	b = &d->rules[hi.rule];
@@ -158,9 +166,9 @@ static uint32_t width_flags(const struct r3_reg_domain *d, unsigned rule,
 	static const struct {
 		uint32_t mhz, flag;
 	} steps[] = {
-		{ 10, R3_REG_CH_NO_10 },   { 20, R3_REG_CH_NO_20 },
-		{ 40, R3_REG_CH_NO_40 },   { 80, R3_REG_CH_NO_80 },
-		{ 160, R3_REG_CH_NO_160 }, { 320, R3_REG_CH_NO_320 },
+		{ 320, R3_REG_CH_NO_320 }, { 160, R3_REG_CH_NO_160 },
+		{ 80, R3_REG_CH_NO_80 },   { 40, R3_REG_CH_NO_40 },
+		{ 20, R3_REG_CH_NO_20 },   { 10, R3_REG_CH_NO_10 },
 	};
 	const struct r3_reg_rule *r = &d->rules[rule];
 	uint32_t max = r3_reg_rule_width(d, rule), flags = 0;
@@ -171,9 +179,10 @@ static uint32_t width_flags(const struct r3_reg_domain *d, unsigned rule,
 		flags |= R3_REG_CH_NO_20;
 	if (reg_is_s1g(ch))
 		return flags | s1g_width_flag(r, ch->khz, max);
-	for (unsigned i = 0; i < R3_COUNT(steps); i++)
-		if (max < steps[i].mhz * REG_MHZ)
-			flags |= steps[i].flag;
+	for (unsigned i = 0; i < R3_COUNT(steps) &&
+			     max < steps[i].mhz * REG_MHZ;
+	     i++)
+		flags |= steps[i].flag;
 	return flags;
 }
 
@@ -195,7 +204,8 @@ static uint32_t rule_flags(uint32_t f)
 	};
 	uint32_t out = 0;
 
-	for (unsigned i = 0; i < R3_COUNT(map); i++)
+	f &= ~(uint32_t)R3_REG_AUTO_BW;
+	for (unsigned i = 0; f && i < R3_COUNT(map); i++)
 		if (f & map[i].rule)
 			out |= map[i].channel;
 	return out;
@@ -261,15 +271,15 @@ static void set_cac(struct r3_reg_channel *ch, uint32_t cac_ms)
 		ch->cac_ms = cac_ms ? cac_ms : R3_REG_CAC_MS;
 }
 
-void reg_apply_channel(const struct r3_reg_domain *d,
-		       struct r3_reg_channel *ch, const struct reg_apply *how)
+int reg_apply_channel(const struct r3_reg_domain *d,
+		      struct r3_reg_channel *ch, const struct reg_apply *how)
 {
 	struct r3_reg_found f = r3_reg_find(d, ch->khz);
 	struct grant g;
 
 	if (f.match != R3_REG_MATCH && f.match != R3_REG_ADJACENT) {
 		disable(ch, f.match, how);
-		return;
+		return -1;
 	}
 	g = f.match == R3_REG_MATCH ?
 		    grant_of(d, (unsigned)f.rule, ch) :
@@ -278,7 +288,7 @@ void reg_apply_channel(const struct r3_reg_domain *d,
 		ch->flags = ch->own_flags = g.flags;
 		ch->power_dbm = ch->own_power_dbm = g.power_dbm;
 		set_cac(ch, g.cac_ms);
-		return;
+		return f.rule;
 	}
 	ch->dfs = R3_REG_DFS_USABLE;
 	ch->beacon_found = false;
@@ -287,6 +297,7 @@ void reg_apply_channel(const struct r3_reg_domain *d,
 	ch->power_dbm = g.power_dbm;
 	if (ch->own_power_dbm && ch->own_power_dbm < g.power_dbm)
 		ch->power_dbm = ch->own_power_dbm;
+	return f.rule;
 }
 
 void reg_apply_custom(const struct r3_reg_domain *d,

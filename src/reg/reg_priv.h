@@ -28,8 +28,9 @@ struct reg_apply {
 	bool strict;	       /* the radio's own domain becomes its base */
 };
 
-void reg_apply_channel(const struct r3_reg_domain *d,
-		       struct r3_reg_channel *ch, const struct reg_apply *how);
+/* Return: the index of the rule that decided, -1 when none did. */
+int reg_apply_channel(const struct r3_reg_domain *d,
+		      struct r3_reg_channel *ch, const struct reg_apply *how);
 /* A domain built into the radio, before it is registered. */
 void reg_apply_custom(const struct r3_reg_domain *d,
 		      struct r3_reg_channel *ch, unsigned count);

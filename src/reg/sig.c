@@ -16,42 +16,75 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "cert.h"
 #include "reg_priv.h"
 
-struct r3_reg_trust {
-	STACK_OF(X509) *certs;
+/* DER; decoding one takes OpenSSL longer than all the rest, so it waits until
+ * a signature needs it. */
+struct blob {
+	unsigned char *der; /* NULL: built in */
+	const unsigned char *p;
+	size_t len;
 };
 
-/* PEM texts of data/reg/certs, put in by the build. */
-extern const char *const reg_certs_builtin[];
+struct r3_reg_trust {
+	struct blob v[R3_REG_CERTS_MAX];
+	unsigned count;
+};
 
-static int add_cert(struct r3_reg_trust *t, X509 *cert)
+/* Take over @der. */
+static int add_der(struct r3_reg_trust *t, unsigned char *der, long len)
 {
-	if (sk_X509_num(t->certs) < (int)R3_REG_CERTS_MAX &&
-	    sk_X509_push(t->certs, cert))
-		return 0;
+	const unsigned char *p = der;
+	X509 *cert = d2i_X509(NULL, &p, len);
+	int err = !cert				    ? -EINVAL :
+		  p != der + len		    ? -EINVAL :
+		  t->count == R3_REG_CERTS_MAX ? -ENOSPC :
+						 0;
+
 	X509_free(cert);
-	return -ENOSPC;
+	if (err)
+		free(der);
+	else
+		t->v[t->count++] = (struct blob){ der, der, (size_t)len };
+	return err;
+}
+
+static unsigned char *copy(const void *bytes, long len)
+{
+	unsigned char *p = malloc((size_t)len);
+
+	if (p)
+		memcpy(p, bytes, (size_t)len);
+	return p;
 }
 
 /* Every certificate of a PEM text, or the one of a DER. */
 static int add_bytes(struct r3_reg_trust *t, const void *bytes, int len)
 {
-	const unsigned char *der = bytes;
 	BIO *bio = BIO_new_mem_buf(bytes, len);
-	int before = sk_X509_num(t->certs), err = bio ? 0 : -ENOMEM;
-	X509 *cert;
+	unsigned before = t->count;
+	char *name, *header;
+	unsigned char *der, *mine;
+	long n;
+	int err = bio ? 0 : -ENOMEM;
 
-	while (!err && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		err = add_cert(t, cert);
+	while (!err && PEM_read_bio(bio, &name, &header, &der, &n)) {
+		if (!strcmp(name, PEM_STRING_X509)) {
+			mine = copy(der, n);
+			err = mine ? add_der(t, mine, n) : -ENOMEM;
+		}
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(der);
+	}
 	BIO_free(bio);
-	if (!err && sk_X509_num(t->certs) == before &&
-	    (cert = d2i_X509(NULL, &der, len)))
-		err = add_cert(t, cert);
+	if (!err && t->count == before && len > 0) {
+		mine = copy(bytes, len);
+		err = mine ? add_der(t, mine, len) : -ENOMEM;
+	}
 	ERR_clear_error();
-	if (!err && sk_X509_num(t->certs) == before)
-		err = -EINVAL;
-	return err;
+	return err ? err : t->count == before ? -EINVAL : 0;
 }
 
 #define CERT_FILE_MAX (64 * 1024)
@@ -96,12 +129,9 @@ static int add_folder(struct r3_reg_trust *t, const char *path,
 
 static int add_builtin(struct r3_reg_trust *t)
 {
-	int err = 0;
-
-	for (unsigned i = 0; reg_certs_builtin[i] && !err; i++)
-		err = add_bytes(t, reg_certs_builtin[i],
-				(int)strlen(reg_certs_builtin[i]));
-	return err;
+	for (const struct reg_cert *c = reg_certs_builtin; c->len; c++)
+		t->v[t->count++] = (struct blob){ NULL, c->der, c->len };
+	return 0;
 }
 
 int r3_reg_trust_new(struct r3_reg_trust **out, const char *path,
@@ -113,10 +143,7 @@ int r3_reg_trust_new(struct r3_reg_trust **out, const char *path,
 
 	if (!t)
 		return -ENOMEM;
-	t->certs = sk_X509_new_null();
-	if (!t->certs)
-		code = reg_fail(err, -ENOMEM, 0, "out of memory");
-	else if (!path)
+	if (!path)
 		code = add_builtin(t);
 	else if (stat(path, &st))
 		code = reg_fail(err, -errno, 0, "%s: %s", path,
@@ -125,7 +152,7 @@ int r3_reg_trust_new(struct r3_reg_trust **out, const char *path,
 		code = add_folder(t, path, err);
 	else
 		code = add_file(t, path, err);
-	if (!code && !sk_X509_num(t->certs))
+	if (!code && !t->count)
 		code = reg_fail(err, -EINVAL, 0, "%s: holds no certificate",
 				path ? path : "built in");
 	if (code)
@@ -139,19 +166,20 @@ void r3_reg_trust_free(struct r3_reg_trust *t)
 {
 	if (!t)
 		return;
-	sk_X509_pop_free(t->certs, X509_free);
+	for (unsigned i = 0; i < t->count; i++)
+		free(t->v[i].der);
 	free(t);
 }
 
 unsigned r3_reg_trust_count(const struct r3_reg_trust *t)
 {
-	return (unsigned)sk_X509_num(t->certs);
+	return t->count;
 }
 
-static void name_signer(PKCS7 *p7, const struct r3_reg_trust *t, char *out,
+static void name_signer(PKCS7 *p7, STACK_OF(X509) *certs, char *out,
 			size_t max)
 {
-	STACK_OF(X509) *who = PKCS7_get0_signers(p7, t->certs, PKCS7_NOINTERN);
+	STACK_OF(X509) *who = PKCS7_get0_signers(p7, certs, PKCS7_NOINTERN);
 
 	if (who && sk_X509_num(who) > 0)
 		X509_NAME_get_text_by_NID(
@@ -198,22 +226,63 @@ static bool is_plain(const PKCS7 *p7)
 		      NID_sha256WithRSAEncryption);
 }
 
-static bool is_trusted(const X509 *cert, const struct r3_reg_trust *t)
+/* A trusted certificate with exactly these bytes. */
+static bool is_trusted(X509 *cert, const struct r3_reg_trust *t)
 {
-	for (int i = 0; i < sk_X509_num(t->certs); i++)
-		if (!X509_cmp(cert, sk_X509_value(t->certs, i)))
-			return true;
-	return false;
+	unsigned char *der = NULL;
+	int n = i2d_X509(cert, &der);
+	bool found = false;
+
+	for (unsigned i = 0; n > 0 && i < t->count && !found; i++)
+		found = t->v[i].len == (size_t)n &&
+			!memcmp(t->v[i].p, der, (size_t)n);
+	OPENSSL_free(der);
+	return found;
 }
 
-static bool certs_trusted(const PKCS7 *p7, const struct r3_reg_trust *t)
+/* Trusted certificates that name this serial number. */
+static void decode_candidates(const PKCS7 *p7, const struct r3_reg_trust *t,
+			      STACK_OF(X509) *out)
 {
-	const STACK_OF(X509) *certs = p7->d.sign->cert;
+	const ASN1_INTEGER *serial =
+		sk_PKCS7_SIGNER_INFO_value(p7->d.sign->signer_info, 0)
+			->issuer_and_serial->serial;
+	size_t n = (size_t)ASN1_STRING_length(serial);
 
-	for (int i = 0; certs && i < sk_X509_num(certs); i++)
-		if (!is_trusted(sk_X509_value(certs, i), t))
-			return false;
-	return true;
+	for (unsigned i = 0; i < t->count; i++) {
+		const unsigned char *p = t->v[i].p;
+		X509 *cert;
+
+		if (!memmem(p, t->v[i].len, ASN1_STRING_get0_data(serial), n))
+			continue;
+		cert = d2i_X509(NULL, &p, (long)t->v[i].len);
+		if (cert && !sk_X509_push(out, cert))
+			X509_free(cert);
+	}
+}
+
+/*
+ * The certificates among which the signer must be: those in the file where
+ * there are any, all of which must be trusted, else the trusted ones.
+ * NULL: one in the file is not.
+ */
+static STACK_OF(X509) *signers(const PKCS7 *p7, const struct r3_reg_trust *t)
+{
+	STACK_OF(X509) *inside = p7->d.sign->cert, *out = sk_X509_new_null();
+	int n = inside ? sk_X509_num(inside) : 0;
+
+	for (int i = 0; out && i < n; i++) {
+		X509 *cert = sk_X509_value(inside, i);
+
+		if (is_trusted(cert, t) && X509_up_ref(cert) &&
+		    sk_X509_push(out, cert))
+			continue;
+		sk_X509_pop_free(out, X509_free);
+		return NULL;
+	}
+	if (out && !n)
+		decode_candidates(p7, t, out);
+	return out;
 }
 
 /* The signer is named by issuer; OpenSSL compares names without regard to case
@@ -232,9 +301,9 @@ static bool issuer_exact(const PKCS7 *p7, const X509 *signer)
 	return same;
 }
 
-static bool signer_known(PKCS7 *p7, const struct r3_reg_trust *t)
+static bool signer_known(PKCS7 *p7, STACK_OF(X509) *certs)
 {
-	STACK_OF(X509) *who = PKCS7_get0_signers(p7, t->certs, PKCS7_NOINTERN);
+	STACK_OF(X509) *who = PKCS7_get0_signers(p7, certs, PKCS7_NOINTERN);
 	bool known = who && sk_X509_num(who) > 0 &&
 		     issuer_exact(p7, sk_X509_value(who, 0));
 
@@ -252,11 +321,29 @@ static bool is_der(PKCS7 *p7, const void *bytes, size_t len)
 	return same;
 }
 
-static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
-		    size_t len, struct r3_reg_err *err)
+static int check_content(PKCS7 *p7, STACK_OF(X509) *certs, const void *bytes,
+			 size_t len, struct r3_reg_err *err)
 {
-	BIO *content;
+	BIO *content = BIO_new_mem_buf(bytes, (int)len);
 	int ok;
+
+	if (!content)
+		return reg_fail(err, -ENOMEM, 0, "out of memory");
+	ok = PKCS7_verify(p7, certs, NULL, content, NULL,
+			  PKCS7_NOVERIFY | PKCS7_NOINTERN | PKCS7_BINARY);
+	BIO_free(content);
+	if (ok != 1)
+		return reg_fail(err, -EKEYREJECTED, 0,
+				"the signature does not fit the database: one of them was altered, or they belong to different releases");
+	return 0;
+}
+
+static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
+		    size_t len, char *signer, size_t signer_max,
+		    struct r3_reg_err *err)
+{
+	STACK_OF(X509) *certs;
+	int code;
 
 	if (!PKCS7_type_is_signed(p7) || !PKCS7_get_detached(p7))
 		return reg_fail(err, -EPROTO, 0,
@@ -264,20 +351,17 @@ static int check_p7(PKCS7 *p7, const struct r3_reg_trust *t, const void *bytes,
 	if (!is_plain(p7))
 		return reg_fail(err, -EPROTO, 0,
 				"not in the form of a database's signature: one signer, sha256 with RSA");
-	if (!certs_trusted(p7, t) || !signer_known(p7, t))
-		return reg_fail(err, -ENOKEY, 0,
+	certs = signers(p7, t);
+	if (!certs || !signer_known(p7, certs))
+		code = reg_fail(err, -ENOKEY, 0,
 				"signed by none of the %u trusted certificates; --certs names others",
 				r3_reg_trust_count(t));
-	content = BIO_new_mem_buf(bytes, (int)len);
-	if (!content)
-		return reg_fail(err, -ENOMEM, 0, "out of memory");
-	ok = PKCS7_verify(p7, t->certs, NULL, content, NULL,
-			  PKCS7_NOVERIFY | PKCS7_NOINTERN | PKCS7_BINARY);
-	BIO_free(content);
-	if (ok != 1)
-		return reg_fail(err, -EKEYREJECTED, 0,
-				"the signature does not fit the database: one of them was altered, or they belong to different releases");
-	return 0;
+	else
+		code = check_content(p7, certs, bytes, len, err);
+	if (!code && signer)
+		name_signer(p7, certs, signer, signer_max);
+	sk_X509_pop_free(certs, X509_free);
+	return code;
 }
 
 int r3_reg_verify(const struct r3_reg_trust *t, const void *bytes, size_t len,
@@ -295,9 +379,7 @@ int r3_reg_verify(const struct r3_reg_trust *t, const void *bytes, size_t len,
 		code = reg_fail(err, -EPROTO, 0,
 				"not a PKCS#7 signature in DER form");
 	} else {
-		code = check_p7(p7, t, bytes, len, err);
-		if (!code && signer)
-			name_signer(p7, t, signer, signer_max);
+		code = check_p7(p7, t, bytes, len, signer, signer_max, err);
 	}
 	PKCS7_free(p7);
 	ERR_clear_error();

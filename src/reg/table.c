@@ -5,47 +5,59 @@
  */
 #include "reg_priv.h"
 
-/* Runs of cells; the order is that of r3_reg_channels(true). */
-static const struct {
-	uint32_t first_khz, last_khz, step_khz;
-} runs[] = {
-	{ 2412000, 2472000, 5000 },    { 2484000, 2484000, 5000 },
-	{ 4920000, 4980000, 20000 },   { 5040000, 5080000, 20000 },
-	{ 5180000, 5320000, 20000 },   { 5500000, 5700000, 20000 },
-	{ 5720000, 5720000, 20000 },   { 5745000, 5845000, 20000 },
-	{ 5855000, 5925000, 5000 },    { 5935000, 5935000, 20000 },
-	{ 5955000, 7115000, 20000 },   { 902500, 927500, 500 },
-	{ 58320000, 69120000, 2160000 },
+/* First cell of each run; the order is that of r3_reg_channels(true). */
+enum {
+	AT_2412 = 0,
+	AT_2484 = AT_2412 + 13,
+	AT_4920,
+	AT_5040 = AT_4920 + 4,
+	AT_5180 = AT_5040 + 3,
+	AT_5500 = AT_5180 + 8,
+	AT_5720 = AT_5500 + 11,
+	AT_5745,
+	AT_5855 = AT_5745 + 6,
+	AT_5935 = AT_5855 + 15,
+	AT_5955,
+	AT_902 = AT_5955 + 59,
+	AT_58320 = AT_902 + 51,
+	AT_END = AT_58320 + 6,
 };
+static_assert(AT_END == R3_REG_TABLE_CELLS, "every channel has a cell");
+
+/* Constant steps, so that the compiler needs no division. */
+#define RUN(first, last, step, base)                               \
+	do {                                                       \
+		if (khz >= (first) && khz <= (last))               \
+			return (khz - (first)) % (step) ?          \
+				       -1 :                        \
+				       (int)((base) + (khz - (first)) / (step)); \
+	} while (0)
 
 int r3_reg_table_index(uint32_t khz)
 {
-	unsigned base = 0;
-
-	for (unsigned i = 0; i < R3_COUNT(runs); i++) {
-		uint32_t d = khz - runs[i].first_khz;
-		uint32_t span = runs[i].last_khz - runs[i].first_khz;
-
-		if (d <= span)
-			return d % runs[i].step_khz ?
-				       -1 :
-				       (int)(base + d / runs[i].step_khz);
-		base += span / runs[i].step_khz + 1;
-	}
+	RUN(5180000, 5320000, 20000, AT_5180);
+	RUN(2412000, 2472000, 5000, AT_2412);
+	RUN(5500000, 5720000, 20000, AT_5500);
+	RUN(5745000, 5845000, 20000, AT_5745);
+	RUN(5955000, 7115000, 20000, AT_5955);
+	RUN(5855000, 5925000, 5000, AT_5855);
+	RUN(902500, 927500, 500, AT_902);
+	RUN(58320000, 69120000, 2160000, AT_58320);
+	RUN(4920000, 4980000, 20000, AT_4920);
+	RUN(5040000, 5080000, 20000, AT_5040);
+	RUN(2484000, 2484000, 5000, AT_2484);
+	RUN(5935000, 5935000, 5000, AT_5935);
 	return -1;
 }
 
-static struct r3_reg_cell cell_of(const struct r3_reg_domain *d,
-				  const struct r3_reg_channel *ch)
+static struct r3_reg_cell cell_of(const struct r3_reg_channel *ch, int rule)
 {
 	struct r3_reg_cell c = { .rule = UINT16_MAX };
-	struct r3_reg_found f;
 	uint32_t fl = ch->flags;
 
 	if (fl & R3_REG_CH_DISABLED)
 		return c;
-	f = r3_reg_find(d, ch->khz);
-	c.rule = (uint16_t)f.rule;
+	c.rule = (uint16_t)rule;
 	c.power_dbm = ch->power_dbm;
 	c.cac_s = (uint16_t)(ch->cac_ms / 1000);
 	c.flags = (fl & R3_REG_CH_NO_IR ? R3_REG_TF_NO_IR : 0) |
@@ -104,16 +116,20 @@ static void mark_grid(struct r3_reg_table *t, const struct r3_reg_channel *ch,
 
 void r3_reg_table_fill(struct r3_reg_table *t, const struct r3_reg_domain *d)
 {
+	static const struct reg_apply how = { 0 };
 	struct r3_reg_channel ch[R3_REG_CHANNELS_MAX];
+	int rule[R3_REG_TABLE_CELLS];
 	unsigned n = r3_reg_channels(ch, true);
 
 	static_assert(R3_REG_TABLE_CELLS <= R3_REG_CHANNELS_MAX, "all channels");
 	assert(n == R3_REG_TABLE_CELLS);
-	r3_reg_derive(d, ch, n);
+	for (unsigned i = 0; i < n; i++)
+		rule[i] = reg_apply_channel(d, &ch[i], &how);
+	reg_ht40_pass(NULL, ch, n);
 	memcpy(t->alpha2, d->alpha2, sizeof(t->alpha2));
 	t->dfs = d->dfs;
 	for (unsigned i = 0; i < n; i++)
-		t->cell[i] = cell_of(d, &ch[i]);
+		t->cell[i] = cell_of(&ch[i], rule[i]);
 	mark_grid(t, ch, 5180000, 5320000);
 	mark_grid(t, ch, 5500000, 5720000);
 	mark_grid(t, ch, 5745000, 5885000);
