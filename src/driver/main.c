@@ -18,6 +18,7 @@
 #define START_MS    60000
 #define TICK_MS	    100 /* while all is well */
 #define BUSY_MS	    1	/* while the controller comes up */
+#define QUICK_MS    20	/* a reset may hold up the loop so long */
 #define FAULTS_MAX  16	/* reported in one tick */
 #define AGAIN_MS    20	/* between tries to get a device back */
 
@@ -25,6 +26,7 @@ struct driver {
 	struct r3_server *server;
 	struct r3_loop *loop;
 	struct nvme_ctrl ctrl;
+	enum nvme_state seen; /* by the poller */
 	struct blk blk;
 	struct r3_poller poller;
 	struct r3_timer tick, retry;
@@ -93,6 +95,12 @@ static unsigned poll_all(void *arg)
 
 	if (d->ctrl.state == NVME_READY)
 		n = nvme_ctrl_poll(&d->ctrl, now);
+	if (d->ctrl.state == NVME_RESET && d->seen == NVME_READY) {
+		/* mostly up in a ms: don't wait for the timer */
+		nvme_ctrl_wait_ready(&d->ctrl, QUICK_MS);
+		tick(d);
+	}
+	d->seen = d->ctrl.state;
 	return n + blk_poll(&d->blk, now);
 }
 
@@ -152,7 +160,7 @@ static void reopened(void *arg, int fd)
 		return;
 	}
 	/* mostly up in a ms: don't wait for the timer */
-	nvme_ctrl_wait_ready(&d->ctrl, 20);
+	nvme_ctrl_wait_ready(&d->ctrl, QUICK_MS);
 	tick(d);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "ring3/log.h"
@@ -40,20 +41,38 @@ static size_t pages(size_t len)
 	return r3_align_down(len + NVME_PAGE - 1, NVME_PAGE);
 }
 
-/* Assign addresses; with mem == NULL only count. */
+/* Bytes of a queue's two rings. */
+static size_t sq_len(const struct nvme_ctrl *c)
+{
+	return pages(c->conf.queue_size * sizeof(struct r3_nvme_sqe));
+}
+
+static size_t rings_len(const struct nvme_ctrl *c)
+{
+	return sq_len(c) +
+	       pages(c->conf.queue_size * sizeof(struct r3_nvme_cqe));
+}
+
+/* Offset of queue @i's submission ring; its completion ring follows. */
+static size_t ring_at(const struct nvme_ctrl *c, unsigned i)
+{
+	return NVME_MEM_ADMIN_END + i * rings_len(c);
+}
+
+/* Rings first, then what is only touched when it is needed: PRP lists, bounce
+ * buffers.  Return: the length of all. */
 static size_t lay_out(struct nvme_ctrl *c)
 {
-	size_t at = NVME_MEM_ADMIN_END;
-	size_t size = c->conf.queue_size;
+	size_t lists = pages(c->conf.queue_size * NVME_LIST_ENTRIES *
+			     sizeof(r3_le64));
+	size_t at = ring_at(c, c->conf.queues);
 
 	for (unsigned i = 0; i < c->conf.queues; i++) {
 		struct nvme_ioq *q = &c->ioq[i];
 
-		at += pages(size * sizeof(struct r3_nvme_sqe)) +
-		      pages(size * sizeof(struct r3_nvme_cqe));
 		q->lists = c->mem + at;
 		q->lists_iova = c->mem_iova + at;
-		at += pages(size * NVME_LIST_ENTRIES * sizeof(r3_le64));
+		at += lists;
 		q->bounce = c->mem + at;
 		q->bounce_iova = c->mem_iova + at;
 		at += NVME_BOUNCES * NVME_BOUNCE_LEN;
@@ -61,17 +80,28 @@ static size_t lay_out(struct nvme_ctrl *c)
 	return at;
 }
 
-/* Offset of queue @i's submission ring; the completion ring follows. */
-static size_t ring_at(const struct nvme_ctrl *c, unsigned i)
+/* Populated as far as every command needs it: the rest would cost a ms of the
+ * start, and memory that most nodes never use. */
+static int map_here(struct nvme_ctrl *c)
 {
-	return (size_t)(c->ioq[i].lists - c->mem) -
-	       pages(c->conf.queue_size * sizeof(struct r3_nvme_sqe)) -
-	       pages(c->conf.queue_size * sizeof(struct r3_nvme_cqe));
+	void *mem;
+
+	c->mem_len = lay_out(c);
+	c->mem_fd = r3_memfd("ring3-nvme-queues", c->mem_len);
+	if (c->mem_fd < 0)
+		return c->mem_fd;
+	mem = mmap(NULL, c->mem_len, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   c->mem_fd, 0);
+	if (mem == MAP_FAILED)
+		return -errno;
+	c->mem = mem;
+	madvise(mem, ring_at(c, c->conf.queues), MADV_POPULATE_WRITE);
+	lay_out(c);
+	return 0;
 }
 
 int nvme_ctrl_init(struct nvme_ctrl *c, const struct nvme_conf *conf)
 {
-	void *mem;
 	int err;
 
 	if (!conf->queues || conf->queues > NVME_QUEUES_MAX ||
@@ -85,23 +115,13 @@ int nvme_ctrl_init(struct nvme_ctrl *c, const struct nvme_conf *conf)
 	for (unsigned i = 0; i < conf->queues && !err; i++)
 		err = nvme_ioq_init(&c->ioq[i], (uint16_t)(i + 1),
 				    conf->queue_size);
-	if (err)
-		goto fail;
-	c->mem_len = lay_out(c);
-	c->mem_fd = r3_memfd("ring3-nvme-queues", c->mem_len);
 	c->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = c->mem_fd < 0 ? c->mem_fd : c->irq_fd < 0 ? -errno : 0;
+	if (!err && c->irq_fd < 0)
+		err = -errno;
 	if (!err)
-		err = r3_map(c->mem_fd, 0, c->mem_len, R3_READ | R3_WRITE,
-			     &mem);
+		err = map_here(c);
 	if (err)
-		goto fail;
-	c->mem = mem;
-	lay_out(c);
-	return 0;
-
-fail:
-	nvme_ctrl_fini(c);
+		nvme_ctrl_fini(c);
 	return err;
 }
 
@@ -344,9 +364,7 @@ void nvme_ctrl_clear_queue(struct nvme_ctrl *c, unsigned i)
 	size_t at = ring_at(c, i);
 
 	ioq->q.size = nvme_ctrl_queue_size(c);
-	nvme_queue_reset(&ioq->q, c->mem + at, c->mem + at +
-			 pages(c->conf.queue_size *
-			       sizeof(struct r3_nvme_sqe)));
+	nvme_queue_reset(&ioq->q, c->mem + at, c->mem + at + sq_len(c));
 	if (c->dbbuf && ioq->kick_fd < 0 && is_emulated(c) &&
 	    r3_device_ioeventfd(c->dev, BAR,
 				r3_nvme_doorbell(i + 1, 0,
@@ -360,9 +378,7 @@ void nvme_ctrl_clear_queue(struct nvme_ctrl *c, unsigned i)
 
 uint64_t nvme_ctrl_ring_iova(const struct nvme_ctrl *c, unsigned i, unsigned cq)
 {
-	return c->mem_iova + ring_at(c, i) +
-	       (cq ? pages(c->conf.queue_size * sizeof(struct r3_nvme_sqe))
-		   : 0);
+	return c->mem_iova + ring_at(c, i) + (cq ? sq_len(c) : 0);
 }
 
 uint16_t nvme_ctrl_queue_size(const struct nvme_ctrl *c)
@@ -440,11 +456,13 @@ static void look_at_csts(struct nvme_ctrl *c, uint64_t now_ns)
 	else if (c->state == NVME_ENABLE && csts & R3_NVME_CSTS_RDY) {
 		enter(c, NVME_IDENTIFY, now_ns, ADMIN_MS);
 		nvme_admin_identify(c);
-	} else if (now_ns > c->deadline_ns)
+	} else if (now_ns > c->deadline_ns) {
+		c->attempts++; /* it took long enough: one more try only */
 		nvme_ctrl_reset(c, c->state == NVME_RESET
 				? "it did not stop in time (CSTS.RDY is 1)"
 				: "it did not get ready in time (CSTS.RDY "
 				  "is 0)", now_ns);
+	}
 }
 
 /* ---- the user's side ----------------------------------------------------- */
