@@ -10,10 +10,13 @@
  *		   the next bytes as payload
  *	9:	   write the bytes to the memory, at the offset in the first two
  *	10:	   kick
- *	11:	   truncate the memory file, and make it long again
+ *	11:	   truncate the memory file, kick, make it long again
  *	12:	   go away, and connect again
+ *	13:	   the back end dies; the bytes go to its kept page, at the
+ *		   offset in the first two; the next life resumes
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -25,6 +28,53 @@
 
 #define MEM_LEN 65536
 #define SEGS	16
+
+#define KEPT_MAX 48
+
+static struct kept {
+	char name[64];
+	int fd;
+} kept[KEPT_MAX];
+static uint8_t page[R3_VUB_PAGE_LEN] __attribute__((aligned(8)));
+
+static void drop_fd(void *arg, const char *name)
+{
+	(void)arg;
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		if (kept[i].name[0] && !strcmp(kept[i].name, name)) {
+			close(kept[i].fd);
+			kept[i].name[0] = 0;
+		}
+	}
+}
+
+static int keep_fd(void *arg, const char *name, int fd)
+{
+	drop_fd(arg, name);
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		if (kept[i].name[0])
+			continue;
+		snprintf(kept[i].name, sizeof(kept[i].name), "%s", name);
+		kept[i].fd = dup(fd);
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static int kept_fd(void *arg, const char *name)
+{
+	(void)arg;
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		if (kept[i].name[0] && !strcmp(kept[i].name, name))
+			return dup(kept[i].fd);
+	}
+	return -1;
+}
+
+static const struct r3_vub_keeper keeper = {
+	.keep_fd = keep_fd, .drop_fd = drop_fd, .kept_fd = kept_fd,
+	.page = page, .prefix = "p",
+};
 
 struct peer {
 	struct r3_loop *loop;
@@ -118,12 +168,14 @@ static const struct r3_vub_ops ops = {
 	.set_config = set_config, .closed = closed,
 };
 
+static const struct r3_vub_config config = {
+	.part = "fuzz", .name = "vhost", .features = R3_VQ_FEATURES,
+	.queues = 3, .queue_size_max = 64, .config_len = 60,
+	.keeper = &keeper,
+};
+
 static void connect_peer(struct peer *p)
 {
-	static const struct r3_vub_config config = {
-		.part = "fuzz", .name = "vhost", .features = R3_VQ_FEATURES,
-		.queues = 3, .queue_size_max = 64, .config_len = 60,
-	};
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
@@ -132,6 +184,25 @@ static void connect_peer(struct peer *p)
 	p->fd = pair[0];
 	if (r3_vub_open(&p->vub, p->loop, pair[1], &config, &ops, p))
 		abort();
+}
+
+static void die_and_resume(struct peer *p, const uint8_t *b, size_t n)
+{
+	if (!p->vub)
+		return;
+	r3_vub_leave(p->vub);
+	p->vub = NULL;
+	p->running = 0;
+	if (n > 2)
+		memcpy(page + (size_t)(b[0] << 8 | b[1]) % (sizeof(page) - 256),
+		       b + 2, n - 2);
+	if (!r3_vub_resume(&p->vub, p->loop, &config, &ops, p))
+		return;
+	if (p->running)
+		abort();
+	p->vub = NULL;
+	close(p->fd);
+	connect_peer(p);
 }
 
 static int fd_of(struct peer *p, uint8_t kind)
@@ -180,7 +251,7 @@ static void send_message(struct peer *p, uint8_t request, struct r3_span *in)
 	head[1] |= *fds & 0x40 ? 8 : 0;
 	memcpy(buf, head, 12);
 	memcpy(buf + 12, r3_take(in, head[2]), head[2]);
-	send_bytes(p, buf, 12 + head[2], *fds % 10, in);
+	send_bytes(p, buf, 12 + head[2], (*fds & 0x3f) % 10, in);
 }
 
 static void turn(struct peer *p)
@@ -204,7 +275,7 @@ static void one_record(struct peer *p, struct r3_span *in)
 		return;
 	}
 	n = r3_min(h[1], in->len);
-	switch (h[0] % 13) {
+	switch (h[0] % 14) {
 	case 8:
 		send_message(p, h[1], in);
 		break;
@@ -219,8 +290,11 @@ static void one_record(struct peer *p, struct r3_span *in)
 			break;
 		break;
 	case 11:
-		if (ftruncate(p->memfd, h[1] * 4096) ||
-		    ftruncate(p->memfd, MEM_LEN))
+		if (ftruncate(p->memfd, h[1] % 16 * 4096) ||
+		    write(p->event, &one, sizeof(one)) < 0)
+			abort();
+		turn(p);
+		if (ftruncate(p->memfd, MEM_LEN))
 			abort();
 		break;
 	case 12:
@@ -231,6 +305,9 @@ static void one_record(struct peer *p, struct r3_span *in)
 		if (p->vub)
 			r3_vub_close(p->vub);
 		connect_peer(p);
+		break;
+	case 13:
+		die_and_resume(p, r3_take(in, n), n);
 		break;
 	default:
 		send_bytes(p, r3_take(in, n), n, h[0] % 8, in);
@@ -243,6 +320,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct peer p = { 0 };
 	struct r3_span in = { data, len };
 
+	memset(page, 0, sizeof(page));
 	r3_log_level = R3_ERROR;
 	signal(SIGBUS, SIG_DFL); /* libFuzzer's own would hide the guard's */
 	p.memfd = memfd_create("fuzz", MFD_CLOEXEC);
