@@ -3,7 +3,8 @@
 """4 KiB random reads and writes through driver and model, beside
 qemu-storage-daemon's vhost-user-blk export of the same file.
 
-    bench/blk.py [--build DIR] [--rounds N] [--seconds S] [--ours KEY=VALUE...]
+    bench/blk.py [--build DIR] [--rounds N] [--seconds S] [--nice N]
+                 [--driver KEY=VALUE...] [--model KEY=VALUE...]
 
 Same client (bench/blk_load.c), same file, in turns within one run.  The peer
 runs with cache writeback (as we do) in every way it has: aio=io_uring and
@@ -19,7 +20,10 @@ import sys
 import tempfile
 import time
 
-ROWS = [(op, depth) for depth in (1, 32) for op in ('read', 'write')]
+# operation, depth, microseconds for which the client looks before it sleeps:
+# most clients are guests, which sleep; some poll
+ROWS = [(op, depth, spin) for spin in (0, 50) for depth in (1, 32)
+        for op in ('read', 'write')]
 MIB = 1 << 20
 
 
@@ -42,7 +46,8 @@ class Server:
         self.children = []
 
     def spawn(self, path, *words):
-        child = subprocess.Popen(words, stderr=self.log())
+        child = subprocess.Popen(words, stderr=self.log(),
+                                 stdout=subprocess.DEVNULL)
         self.children.append(child)
         wait_for(path, child)
 
@@ -97,9 +102,10 @@ class Peer(Server):
         self.spawn(self.path, *words, '--export', export)
 
 
-def measure(load, server, op, depth, seconds):
+def measure(load, server, op, depth, spin, seconds):
     """(requests/s, median us, 99th percentile us)"""
-    out = subprocess.run([load, server.path, op, str(depth), str(seconds)],
+    out = subprocess.run([load, server.path, op, str(depth), str(seconds),
+                          '4096', str(spin)],
                          stdout=subprocess.PIPE, text=True, timeout=60)
     if out.returncode:
         raise SystemExit(f'{server.name}: the load failed; see '
@@ -111,22 +117,27 @@ def medians(results):
     return tuple(statistics.median(column) for column in zip(*results))
 
 
+def name_of(row):
+    return f'{row[0]:6}QD{row[1]:<3} {"polls" if row[2] else "sleeps"}  '
+
+
 def report(servers, got):
-    print(f'{"":12}{"server":24}{"req/s":>9}{"median us":>11}{"p99 us":>9}')
+    print(f'{"":12} client  {"server":23}{"req/s":>9}{"median us":>11}'
+          f'{"p99 us":>9}')
     for row in ROWS:
         best = max((s for s in servers if s.name != 'ring3'),
                    key=lambda s: medians(got[s.name, row])[0])
         for s in servers:
             rate, mid, p99 = medians(got[s.name, row])
             mark = ' *' if s is best else ''
-            print(f'{row[0]:6} QD{row[1]:<4}{s.name:24}{rate:9.0f}'
-                  f'{mid:11.1f}{p99:9.1f}{mark}')
+            print(f'{name_of(row):21}{s.name:23}{rate:9.0f}{mid:11.1f}'
+                  f'{p99:9.1f}{mark}')
         ratio = (medians(got['ring3', row])[0] /
                  medians(got[best.name, row])[0])
         pairs = [a[0] / b[0] for a, b in zip(got['ring3', row],
                                              got[best.name, row])]
-        print(f'{row[0]:6} QD{row[1]:<4}ratio ring3 / {best.name}: '
-              f'{ratio:.2f} (rounds {min(pairs):.2f} to {max(pairs):.2f})')
+        print(f'{name_of(row):21}ratio ring3 / {best.name}: {ratio:.2f} '
+              f'(rounds {min(pairs):.2f} to {max(pairs):.2f})', flush=True)
 
 
 def main():
@@ -140,7 +151,10 @@ def main():
     p.add_argument('--model', nargs='*', default=[], metavar='KEY=VALUE')
     p.add_argument('--peers', default='io_uring,threads,io_uring+,threads+',
                    help='aio modes; + means in an iothread; "" for none')
+    p.add_argument('--nice', type=int, default=0,
+                   help='of all of them, where the machine is not quiet')
     args = p.parse_args()
+    os.nice(args.nice)
     folder = tempfile.mkdtemp(dir=os.environ.get('TMPDIR', '/var/tmp'))
     file = f'{folder}/disk.img'
     with open(file, 'wb') as f:
@@ -168,8 +182,7 @@ def main():
         else:
             for row in ROWS:
                 rate, mid, p99 = medians(got['ring3', row])
-                print(f'{row[0]:6} QD{row[1]:<4}{rate:9.0f}{mid:9.1f}'
-                      f'{p99:9.1f}')
+                print(f'{name_of(row)}{rate:9.0f}{mid:9.1f}{p99:9.1f}')
     finally:
         for s in servers:
             s.stop()
