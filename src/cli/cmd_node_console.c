@@ -11,6 +11,8 @@
 
 #include "cmd_node.h"
 
+#define DIAL_TRIES 100
+#define DIAL_US    20000
 #define KEY_LEAVE 0x1d /* Ctrl-], as telnet has it */
 
 const struct r3_opt node_cli_console_opts[] = {
@@ -35,6 +37,19 @@ static int dial(const char *path)
 
 		close(fd);
 		return err;
+	}
+	return fd;
+}
+
+/* A guest that has only just been started needs a moment to listen. */
+static int dial_soon(const char *path)
+{
+	int fd = dial(path);
+
+	for (unsigned i = 0; i < DIAL_TRIES && (fd == -ENOENT ||
+						fd == -ECONNREFUSED); i++) {
+		usleep(DIAL_US);
+		fd = dial(path);
 	}
 	return fd;
 }
@@ -110,17 +125,18 @@ int node_cli_attach(const struct node_ref *ref, const char *guest)
 	bool is_raw, left;
 	int sock;
 
-	snprintf(path, sizeof(path), "%s/log/%s.console.log", ref->rundir,
-		 guest);
-	node_cli_tail(stdout, path, 100);
-	fflush(stdout);
 	snprintf(path, sizeof(path), "%s/%s.console.sock", ref->rundir, guest);
-	sock = dial(path);
+	sock = dial_soon(path);
 	if (sock < 0) {
 		fprintf(stderr, "ring3: %s has no console: %s; is the guest "
 			"running? 'ring3 status'\n", guest, strerror(-sock));
 		return R3_EXIT_FAILED;
 	}
+	/* what it said before */
+	snprintf(path, sizeof(path), "%s/log/%s.console.log", ref->rundir,
+		 guest);
+	node_cli_tail(stdout, path, 100);
+	fflush(stdout);
 	fprintf(stderr, "-- console of %s; Ctrl-] leaves it --\n", guest);
 	signal(SIGPIPE, SIG_IGN);
 	is_raw = raw(&old);
@@ -128,7 +144,7 @@ int node_cli_attach(const struct node_ref *ref, const char *guest)
 	if (is_raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &old);
 	close(sock);
-	fprintf(stderr, "\n-- %s --\n", left ? "left; the guest goes on" :
+	fprintf(stderr, "\n-- %s --\n", left ? "left; the guest goes on, 'ring3 down' ends it" :
 		"the guest has closed its console");
 	return R3_EXIT_OK;
 }
