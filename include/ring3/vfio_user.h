@@ -110,8 +110,10 @@ struct r3_vfu_desc {
 	const struct r3_vfu_ioeventfd *ioeventfds;
 	unsigned ioeventfd_count;
 	bool allow_unsealed; /* take memory files that the client could
-			      * truncate: it can then kill us (SIGBUS).  QEMU's
-			      * memory-backend-file is such, its memfd not */
+			      * truncate (QEMU's memory-backend-file; its memfd
+			      * is sealed).  They are guarded (r3_guard_add()):
+			      * a client that does it is cut off, and what the
+			      * device reads there until then is zeros */
 };
 
 enum r3_vfu_reset {

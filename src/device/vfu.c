@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -478,14 +479,41 @@ static int open_irqs(struct r3_vfu *v)
 	return 0;
 }
 
+static void on_truncated(void *arg, uint32_t events)
+{
+	struct r3_vfu *v = arg;
+	eventfd_t n;
+
+	(void)events;
+	eventfd_read(v->guard_fd, &n);
+	cut_off(v, "it has truncated memory that it gave us");
+}
+
+static int open_space(struct r3_vfu *v)
+{
+	struct r3_space_local_opts opts = {
+		.max_maps = R3_VFU_MAPS_MAX,
+		.allow_unsealed = v->desc.allow_unsealed,
+	};
+	int err;
+
+	v->guard_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->guard_fd < 0)
+		return -errno;
+	err = r3_loop_watch(v->loop, &v->guard_watch, v->guard_fd, EPOLLIN,
+			    on_truncated, v);
+	if (err) {
+		close(v->guard_fd);
+		v->guard_fd = -1;
+		return err;
+	}
+	return r3_space_open_local(&v->space, &opts);
+}
+
 int r3_vfu_new(struct r3_vfu **out, struct r3_loop *loop,
 	       const struct r3_vfu_desc *desc, const struct r3_vfu_ops *ops,
 	       void *ctx)
 {
-	struct r3_space_local_opts opts = {
-		.max_maps = R3_VFU_MAPS_MAX,
-		.allow_unsealed = desc->allow_unsealed,
-	};
 	struct r3_vfu *v;
 	int err = vfu_check_desc(desc);
 
@@ -499,11 +527,12 @@ int r3_vfu_new(struct r3_vfu **out, struct r3_loop *loop,
 	v->desc = *desc;
 	v->ops = ops;
 	v->ctx = ctx;
+	v->guard_fd = -1;
 	err = open_irqs(v);
 	if (!err)
 		err = vfu_config_open(v);
 	if (!err)
-		err = r3_space_open_local(&v->space, &opts);
+		err = open_space(v);
 	if (err) {
 		r3_vfu_free(v);
 		return err;
@@ -521,6 +550,10 @@ void r3_vfu_free(struct r3_vfu *v)
 	if (v->listening)
 		r3_loop_unwatch(v->loop, &v->listen);
 	r3_space_free(v->space);
+	if (v->guard_fd >= 0) {
+		r3_loop_unwatch(v->loop, &v->guard_watch);
+		close(v->guard_fd);
+	}
 	for (unsigned i = 0; i < VFIO_PCI_NUM_IRQS; i++)
 		free(v->irqs[i].v);
 	free(v->msix.mem);

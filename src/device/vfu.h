@@ -73,6 +73,8 @@ struct r3_vfu {
 	/* the client's memory */
 	struct r3_space *space;
 	const struct r3_region *last; /* hit; NULL after any change */
+	int guard_fd; /* signalled when a client truncates its memory */
+	struct r3_watch guard_watch;
 	unsigned faults_logged;
 
 	/* the connection */

@@ -1,9 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vfu_dma.c - the vfio-user server: the client's memory */
+#include <stdlib.h>
+
 #include "ring3/log.h"
 #include "vfu.h"
 
+/* ---- memory that its client could truncate ------------------------------ */
+
+/* The mapping's tag is its guard, 0 when its file is sealed. */
+static struct r3_guard *guard_of(const struct r3_region *reg)
+{
+	return (struct r3_guard *)(uintptr_t)reg->tag;
+}
+
+static int new_guard(const struct r3_vfu *v, struct r3_space_mem *mem)
+{
+	struct r3_guard *g;
+
+	if (!v->desc.allow_unsealed ||
+	    r3_memfd_check(mem->fd, mem->off, mem->len) != -EPERM)
+		return 0;
+	g = calloc(1, sizeof(*g));
+	mem->tag = (uintptr_t)g;
+	return g ? 0 : -ENOMEM;
+}
+
+static void drop_guard(struct r3_guard *g)
+{
+	if (g)
+		r3_guard_del(g);
+	free(g);
+}
+
 /* ---- commands ----------------------------------------------------------- */
+
+static int map_guarded(struct r3_vfu *v, uint64_t addr,
+		       struct r3_space_mem *mem, int prot)
+{
+	const struct r3_region *reg;
+	int err = new_guard(v, mem);
+
+	if (err)
+		return err;
+	err = r3_space_map(v->space, addr, mem, prot);
+	if (err) {
+		free((struct r3_guard *)(uintptr_t)mem->tag);
+		return err;
+	}
+	reg = r3_space_find(v->space, addr, mem->len, 0);
+	if (guard_of(reg))
+		r3_guard_add(guard_of(reg), reg->host, reg->len, v->guard_fd);
+	if (v->ops->dma_added)
+		v->ops->dma_added(v->ctx, reg);
+	return 0;
+}
 
 int vfu_dma_map(struct r3_vfu *v, struct vfu_req *r)
 {
@@ -27,34 +77,33 @@ int vfu_dma_map(struct r3_vfu *v, struct vfu_req *r)
 	mem.off = r3_get_le64(m->offset);
 	mem.len = r3_get_le64(m->size);
 	v->last = NULL;
-	err = r3_space_map(v->space, addr, &mem, prot);
+	err = map_guarded(v, addr, &mem, prot);
 	if (err == -EPERM)
 		r3_log(R3_WARN, "vfio-user", v->desc.name, "refused memory "
 		       "that its client could truncate; let it seal its memfd "
 		       "or allow unsealed memory addr=0x%llx",
 		       (unsigned long long)addr);
-	if (!err && v->ops->dma_added)
-		v->ops->dma_added(v->ctx, r3_space_find(v->space, addr,
-							mem.len, 0));
 	return err;
 }
 
-static void tell_gone(struct r3_vfu *v, const struct r3_region *reg)
+static void unmap_one(struct r3_vfu *v, const struct r3_region *reg)
 {
+	struct r3_guard *guard = guard_of(reg);
+
 	v->last = NULL;
 	if (v->ops->dma_gone)
 		v->ops->dma_gone(v->ctx, reg);
+	r3_space_unmap(v->space, reg->addr, reg->len);
+	drop_guard(guard);
 }
 
 static void unmap_all(struct r3_vfu *v)
 {
-	while (r3_space_count(v->space)) {
-		const struct r3_region *reg = r3_space_at(v->space, 0);
-		uint64_t addr = reg->addr, len = reg->len;
+	unsigned count;
 
-		tell_gone(v, reg);
-		r3_space_unmap(v->space, addr, len);
-	}
+	/* From the end: nothing has to move. */
+	while ((count = r3_space_count(v->space)))
+		unmap_one(v, r3_space_at(v->space, count - 1));
 }
 
 int vfu_dma_unmap(struct r3_vfu *v, struct vfu_req *r)
@@ -79,8 +128,7 @@ int vfu_dma_unmap(struct r3_vfu *v, struct vfu_req *r)
 		reg = r3_space_find(v->space, addr, len, 0);
 		if (!reg || reg->addr != addr || reg->len != len)
 			return -ENOENT;
-		tell_gone(v, reg);
-		r3_space_unmap(v->space, addr, len);
+		unmap_one(v, reg);
 	}
 	vfu_reply(r, m, sizeof(*m));
 	return 0;

@@ -2,6 +2,7 @@
 /* client.c - our vfio-user client against our server, end to end */
 #include <linux/pci_regs.h>
 #include <poll.h>
+#include <signal.h>
 
 #include "loopback.h"
 
@@ -194,7 +195,7 @@ static bool fired(int fd)
 	return poll(&p, 1, 0) == 1 && read(fd, &n, sizeof(n)) == sizeof(n);
 }
 
-static void raise(struct r3_device *dev, uint8_t vector)
+static void fire(struct r3_device *dev, uint8_t vector)
 {
 	assert_int_equal(r3_device_write(dev, BAR0, 0x40, &vector, 1), 0);
 }
@@ -210,10 +211,10 @@ static void interrupts(void **state)
 	dev = open_device(l.client_fd);
 	for (unsigned i = 0; i <= LOOP_VECTORS; i++)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	raise(dev, 0); /* nobody has asked: nothing happens */
+	fire(dev, 0); /* nobody has asked: nothing happens */
 	assert_int_equal(r3_device_irq_set(dev, MSIX, 0, fds, LOOP_VECTORS),
 			 0);
-	raise(dev, 3);
+	fire(dev, 3);
 	assert_true(fired(fds[3]));
 	assert_false(fired(fds[2]));
 	ROW("ranges");
@@ -223,20 +224,20 @@ static void interrupts(void **state)
 			 -EINVAL);
 	assert_int_equal(r3_device_irq_set(dev, MSIX, 7, fds, 1), 0);
 	assert_int_equal(r3_device_irq_set(dev, 99, 0, fds, 1), -EINVAL);
-	raise(dev, 7);
+	fire(dev, 7);
 	assert_true(fired(fds[0]));
 	ROW("holes");
 	memcpy(holes, fds, sizeof(holes));
 	holes[0] = holes[4] = -1;
 	assert_int_equal(r3_device_irq_set(dev, MSIX, 0, holes, LOOP_VECTORS),
 			 0);
-	raise(dev, 4);
-	raise(dev, 5);
+	fire(dev, 4);
+	fire(dev, 5);
 	assert_false(fired(fds[4]));
 	assert_true(fired(fds[5]));
 	ROW("masked ones fire when unmasked");
 	assert_int_equal(r3_device_irq_mask(dev, MSIX, 5, true), 0);
-	raise(dev, 5);
+	fire(dev, 5);
 	assert_false(fired(fds[5]));
 	assert_int_equal(r3_device_irq_mask(dev, MSIX, 5, false), 0);
 	assert_true(fired(fds[5]));
@@ -245,7 +246,7 @@ static void interrupts(void **state)
 	assert_true(fired(fds[6]));
 	ROW("off");
 	assert_int_equal(r3_device_irq_disable(dev, MSIX), 0);
-	raise(dev, 6);
+	fire(dev, 6);
 	assert_false(fired(fds[6]));
 	r3_device_close(dev);
 	loopback_close(&l);
@@ -355,6 +356,54 @@ static void unsealed_memory(void **state)
 		r3_device_close(dev);
 		loopback_close(&l);
 	}
+}
+
+/* cmocka has a handler of its own; a server has one that does this. */
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (!r3_guard_fault(info->si_addr)) {
+		signal(sig, SIG_DFL);
+		kill(getpid(), sig);
+	}
+}
+
+/* Memory that shrinks under the device: zeros, then the end of its client. */
+static void truncated_memory(void **state)
+{
+	struct r3_space_mem mem = { .len = 0x2000 };
+	struct loopback l;
+	struct r3_device *dev;
+	struct pollfd p = { .events = POLLIN };
+	struct sigaction sa = { .sa_sigaction = on_sigbus,
+				.sa_flags = SA_SIGINFO };
+	FILE *file = tmpfile();
+
+	(void)state;
+	sigaction(SIGBUS, &sa, NULL);
+	mem.fd = fileno(file);
+	assert_int_equal(ftruncate(mem.fd, 0x2000), 0);
+	loopback_open(&l, true);
+	dev = open_device(l.client_fd);
+	assert_int_equal(r3_space_map(r3_device_space(dev), 0x1000, &mem,
+				      R3_READ | R3_WRITE), 0);
+	assert_int_equal(r3_device_bus_master(dev, true), 0);
+	assert_int_equal(pwrite(mem.fd, "hello", 5, 0x1000), 5);
+	do_dma(dev, 0x2000, 5, false);
+	assert_memory_equal(l.bar + 0x800, "hello", 5);
+	assert_int_equal(ftruncate(mem.fd, 0x1000), 0);
+	do_dma(dev, 0x2000, 5, false);
+	assert_memory_equal(l.bar + 0x800, "\0\0\0\0\0", 5);
+	p.fd = r3_device_event_fd(dev);
+	assert_int_equal(poll(&p, 1, 2000), 1);
+	assert_int_equal(r3_device_events(dev), R3_DEVICE_LOST);
+	r3_device_close(dev);
+	ROW("the next client is served");
+	dev = open_device(loopback_connect(&l));
+	r3_device_close(dev);
+	loopback_close(&l);
+	assert_int_equal(l.added, l.gone);
+	fclose(file);
 }
 
 static void resets(void **state)
@@ -477,6 +526,7 @@ int main(void)
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(memory),
 		cmocka_unit_test(unsealed_memory),
+		cmocka_unit_test(truncated_memory),
 		cmocka_unit_test(resets),
 		cmocka_unit_test(a_client_comes_back),
 		cmocka_unit_test(the_server_goes),
