@@ -10,6 +10,7 @@
 
 #include "ring3/log.h"
 #include "sup.h"
+#include "symbol.h"
 
 static const char *signal_name(int signal)
 {
@@ -174,20 +175,36 @@ json_t *sup_status(struct sup *sup)
 
 /* ---- crash reports ------------------------------------------------------ */
 
-static json_t *trace_of(const struct r3_crash *c)
+static void add_frame(json_t *trace, uint64_t addr, const char *name)
 {
-	json_t *trace = json_array();
-	char text[32];
+	char text[SYMBOL_LEN + 32];
 
-	for (unsigned i = 0; i < R3_COUNT(c->trace) && c->trace[i]; i++) {
-		snprintf(text, sizeof(text), "0x%llx",
-			 (unsigned long long)c->trace[i]);
-		json_array_append_new(trace, json_string(text));
-	}
+	snprintf(text, sizeof(text), "0x%llx%s%.79s",
+		 (unsigned long long)addr, *name ? " " : "", name);
+	json_array_append_new(trace, json_string(text));
+}
+
+/* Where it was, then who called that. */
+static json_t *trace_of(const char *program, const struct r3_crash *c)
+{
+	uint64_t addrs[1 + R3_COUNT(c->trace)] = { c->ip };
+	char names[R3_COUNT(addrs)][SYMBOL_LEN];
+	json_t *trace = json_array();
+	unsigned n = 1;
+
+	for (; n < R3_COUNT(addrs) && c->trace[n - 1]; n++)
+		addrs[n] = c->trace[n - 1];
+	if (!c->ip)
+		return trace;
+	symbol_names(program, addrs, n, names);
+	for (unsigned i = 0; i < n; i++)
+		add_frame(trace, addrs[i], names[i]);
 	return trace;
 }
 
-static json_t *crash_report(struct sup_server *s, const struct r3_crash *c)
+static json_t *crash_report(const struct sup_server *s,
+			    const struct sup_unit *last,
+			    const struct r3_crash *c)
 {
 	char addr[32], ip[32];
 	struct timespec now;
@@ -199,20 +216,21 @@ static json_t *crash_report(struct sup_server *s, const struct r3_crash *c)
 		"{s:s, s:s, s:i, s:I, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I,"
 		" s:i}",
 		"server", s->unit.name, "program", s->plan->program,
-		"pid", (int)s->unit.pid, "time_s", (json_int_t)now.tv_sec,
-		"cause", s->unit.cause, "signal", c->signal, "code", c->code,
+		"pid", (int)last->pid, "time_s", (json_int_t)now.tv_sec,
+		"cause", last->cause, "signal", c->signal, "code", c->code,
 		"call", c->call, "address", addr, "ip", ip,
-		"trace", trace_of(c), "lived_ms",
-		(json_int_t)((s->unit.ended_ns - s->unit.life.born_ns) /
+		"trace", trace_of(s->plan->program, c), "lived_ms",
+		(json_int_t)((last->ended_ns - last->life.born_ns) /
 			     R3_NS_PER_MS),
-		"restarts", (int)s->unit.restarts);
+		"restarts", (int)last->restarts);
 }
 
 /* crash/NN/report.json, NN going round: the newest SUP_CRASHES are there. */
-void sup_crash(struct sup_server *s, const struct r3_crash *crash)
+void sup_crash(struct sup_server *s, const struct sup_unit *last,
+	       const struct r3_crash *crash)
 {
 	struct sup *sup = s->unit.sup;
-	json_t *report = crash_report(s, crash);
+	json_t *report = crash_report(s, last, crash);
 	char path[64];
 	int fd;
 

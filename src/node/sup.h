@@ -157,7 +157,9 @@ void sup_callers_look(struct sup *sup);
 /* report.c */
 json_t *sup_status(struct sup *sup);
 void sup_rates(struct sup *sup);
-void sup_crash(struct sup_server *s, const struct r3_crash *crash);
+/* @last: the unit as it was when it died. */
+void sup_crash(struct sup_server *s, const struct sup_unit *last,
+	       const struct r3_crash *crash);
 const char *sup_cause(struct sup_unit *u, int code, int status,
 		      const struct r3_crash *crash);
 

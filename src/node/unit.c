@@ -169,37 +169,41 @@ static void fence(struct sup_server *s)
 	}
 }
 
-static void server_died(struct sup_server *s, const siginfo_t *si)
+/* True: worth a crash report. */
+static bool server_died(struct sup_server *s, const siginfo_t *si,
+			struct r3_crash *crash)
 {
 	struct sup_unit *u = &s->unit;
-	struct r3_crash crash = s->page->crash; /* copied once */
 	bool exited = si->si_code == CLD_EXITED;
 
+	*crash = s->page->crash; /* copied once */
 	sup_hush(s);
 	fence(s);
 	if (u->life.hung)
 		u->life.after = R3_AFTER_HANG;
-	else if (crash.valid)
+	else if (crash->valid)
 		u->life.after = R3_AFTER_FAULT;
-	else if (!exited || (crash.signal &&
-			     si->si_status == 128 + crash.signal))
+	else if (!exited || (crash->signal &&
+			     si->si_status == 128 + crash->signal))
 		u->life.after = R3_AFTER_KILL;
 	else
 		u->life.after = R3_AFTER_EXIT;
-	sup_cause(u, si->si_code, si->si_status, &crash);
+	sup_cause(u, si->si_code, si->si_status, crash);
 	if (u->life.asked && u->life.after == R3_AFTER_EXIT)
-		return;
+		return false;
 	r3_log(R3_WARN, "node", u->name, "died: %s pid=%d lived_ms=%llu",
 	       u->cause, (int)u->pid, (unsigned long long)
 	       ((u->ended_ns - u->life.born_ns) / R3_NS_PER_MS));
-	if (u->life.after != R3_AFTER_KILL)
-		sup_crash(s, &crash);
+	return u->life.after != R3_AFTER_KILL;
 }
 
 static void died(void *arg, uint32_t events)
 {
 	struct sup_unit *u = arg;
 	siginfo_t si = { 0 };
+	struct r3_crash crash;
+	struct sup_unit last;
+	bool report = false;
 
 	(void)events;
 	if (waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED | WNOHANG) ||
@@ -214,10 +218,14 @@ static void died(void *arg, uint32_t events)
 		r3_log(R3_INFO, "node", u->name, "the guest has ended: %s",
 		       u->cause);
 	} else {
-		server_died((struct sup_server *)u, &si);
+		report = server_died((struct sup_server *)u, &si, &crash);
 	}
+	last = *u;
 	u->pid = 0;
 	sup_event(u, LIFE_DIED);
+	/* the new life first */
+	if (report)
+		sup_crash((struct sup_server *)u, &last, &crash);
 }
 
 /* ---- the machine -------------------------------------------------------- */

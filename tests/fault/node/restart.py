@@ -136,6 +136,17 @@ def who_connects_while_it_is_dead_waits(place):
     expect('answer', place.ask('pid'), '1')
 
 
+def a_connection_is_made_anew(place):
+    """REOPEN: at once, or as soon as the other one is there again."""
+    place.up(A + B)
+    expect('asked', place.ask('reopen', 'b'), 'ok')
+    wait_for('connected', lambda: place.ask('reopened', 'b') == '1')
+    os.kill(place.status('a')['pid'], signal.SIGKILL)
+    place.ask('reopen', 'b')
+    wait_for('connected', lambda: place.ask('reopened', 'b') == '2')
+    expect('a server has no such key', place.ask('reopen', 'a'), 'failed')
+
+
 def three_hundred_kills(place):
     place.up(A + B)
     times = []
@@ -167,8 +178,10 @@ def crash_reports_are_bounded(place):
     expect('server', report['server'], 'a')
     expect('signal', report['signal'], signal.SIGSEGV)
     expect('address', report['address'], '0x10')
-    if not report['trace']:
-        raise Failed('no trace')
+    trace = ' '.join(report['trace'])
+    for function in ('called+0x', 'r3_loop_run+0x', 'main+0x'):
+        if function not in trace:
+            raise Failed(f'{function} is not in the trace: {trace}')
 
 
 def the_servers_die_with_the_supervisor(place):
@@ -216,6 +229,6 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
       nothing_else_restarts, who_connects_while_it_is_dead_waits,
-      three_hundred_kills, crash_reports_are_bounded,
+      a_connection_is_made_anew, three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
       a_log_is_bounded, rubbish_on_the_control_socket])

@@ -167,6 +167,17 @@ static void show_kept(char *out, size_t room)
 	snprintf(out, room, "%s", text);
 }
 
+static unsigned reopened;
+
+static void on_reopened(void *arg, int fd)
+{
+	(void)arg;
+	if (fd < 0)
+		return;
+	reopened++;
+	close(fd);
+}
+
 static void obey(const char *verb, char *out, size_t room)
 {
 	static const char *const after[] = { "new", "exit", "kill", "fault",
@@ -187,6 +198,11 @@ static void obey(const char *verb, char *out, size_t room)
 		keep(out, room);
 	else if (!strcmp(verb, "kept"))
 		show_kept(out, room);
+	else if (!strcmp(verb, "reopen"))
+		snprintf(out, room, "%s", r3_server_reopen(server, "device",
+			on_reopened, NULL) ? "failed" : "ok");
+	else if (!strcmp(verb, "reopened"))
+		snprintf(out, room, "%u", reopened);
 	else if (!strcmp(verb, "exit"))
 		exit(7);
 	else if (!strcmp(verb, "segv"))
