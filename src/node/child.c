@@ -131,13 +131,15 @@ static void leave_the_world(const struct sup *sup, const char *name)
 
 static void become_nobody(const struct sup *sup, const char *name)
 {
-	if (!geteuid() && (setgroups(0, NULL) ||
-			   setresgid(NOBODY, NOBODY, NOBODY) ||
-			   setresuid(NOBODY, NOBODY, NOBODY)))
-		fail(name, "setresuid");
-	/* one without any user in it; not vital where it is switched off */
-	if (sup->namespaces)
-		(void)!unshare(CLONE_NEWUSER);
+	/* root of a container may not know any other user */
+	bool root = !geteuid() && (setgroups(0, NULL) ||
+				   setresgid(NOBODY, NOBODY, NOBODY) ||
+				   setresuid(NOBODY, NOBODY, NOBODY));
+	/* a namespace without any user in it: either of the two will do */
+	bool inside = sup->namespaces && !unshare(CLONE_NEWUSER);
+
+	if (root && sup->namespaces && !inside)
+		fail(name, "neither another user nor a user namespace");
 	drop_capabilities(name);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail(name, "no_new_privs");

@@ -101,6 +101,7 @@ static int start(struct sup *sup)
 	int err;
 
 	umask(077);
+	sup->mnt = sup->net = -1;
 	sup->start_ns = sup->tick_ns = r3_now_ns();
 	sup->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (sup->null < 0)

@@ -114,11 +114,14 @@ static int make(struct sup *sup)
 
 void sup_namespaces(struct sup *sup)
 {
-	int err = geteuid() ? own_user_namespace() : 0;
+	int err = geteuid() ? -EPERM : make(sup);
 
-	sup->mnt = sup->net = -1;
-	if (!err)
-		err = make(sup);
+	/* an ordinary user, or root with less than all capabilities */
+	if (err == -EPERM) {
+		err = own_user_namespace();
+		if (!err)
+			err = make(sup);
+	}
 	sup->namespaces = !err;
 	if (err)
 		r3_log(R3_WARN, "node", sup->node->name, "no namespaces here "

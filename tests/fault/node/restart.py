@@ -147,6 +147,27 @@ def a_connection_is_made_anew(place):
     expect('a server has no such key', place.ask('reopen', 'a'), 'failed')
 
 
+def spinning_servers_starve_nobody(place):
+    """More of them than CPUs, and the supervisor still answers."""
+    names = [f's{n}' for n in range(os.cpu_count() + 1)]
+    place.up(''.join(f'[model {name}]\ntype = test\nhang_ms = 60000\n'
+                     for name in names))
+    for name in names:
+        try:
+            place.ask('hang', name, timeout=0.05)
+        except OSError:
+            pass
+    slowest = 0
+    for _ in range(20):
+        start = time.monotonic()
+        place.control('status')
+        slowest = max(slowest, time.monotonic() - start)
+        time.sleep(0.02)
+    if slowest > 1:
+        raise Failed(f'a status took {slowest:.2f} s')
+    place.ring3('restart', 's0')
+
+
 def three_hundred_kills(place):
     place.up(A + B)
     times = []
@@ -229,6 +250,6 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
       nothing_else_restarts, who_connects_while_it_is_dead_waits,
-      a_connection_is_made_anew, three_hundred_kills, crash_reports_are_bounded,
+      a_connection_is_made_anew, spinning_servers_starve_nobody, three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
       a_log_is_bounded, rubbish_on_the_control_socket])
