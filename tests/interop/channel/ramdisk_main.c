@@ -2,10 +2,12 @@
 /*
  * ramdisk_main.c - a vhost-user-blk disk in memory, as a program
  *
- *	ramdisk SOCKET MIB [split] [poll]
+ *	ramdisk SOCKET MIB [split] [poll] [file=PATH]
  *
- * Serves one client after the other until it is killed.
+ * Serves one client after the other until it is killed.  With a file, what was
+ * written outlives it.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -44,15 +46,19 @@ static int listen_at(const char *path)
 
 int main(int argc, char **argv)
 {
-	struct ramdisk d = { 0 };
+	static struct ramdisk d;
 	struct r3_watch w = { 0 };
-	int fd;
+	int fd = -1;
 
 	if (argc < 3)
 		return 2;
 	d.len = strtoull(argv[2], NULL, 10) << 20;
+	for (int i = 3; i < argc; i++) {
+		if (!strncmp(argv[i], "file=", 5))
+			fd = open(argv[i] + 5, O_RDWR | O_CLOEXEC);
+	}
 	d.data = mmap(NULL, d.len, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		      MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
 	if (d.data == MAP_FAILED || r3_loop_open(&d.loop))
 		return 1;
 	for (int i = 3; i < argc; i++) {
