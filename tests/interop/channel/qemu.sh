@@ -43,6 +43,7 @@ done
 dmesg | grep -ci 'i/o error' || true
 END
 )
+: >"$dir/out"
 args="-object memory-backend-memfd,id=m,size=1G,share=on"
 args+=" -machine memory-backend=m"
 for d in packed split; do
