@@ -4,7 +4,7 @@
  *
  * Medians of 11 rounds.  Peers: for the signature, `openssl smime -verify` of
  * the same files; for the rest there is no program that does it, so the stated
- * limit stands in.  `iw phy channels` in the lab: bench/reg_lab.sh.
+ * limit stands in.  `iw phy channels` in a lab machine: tests/lab/reg.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -41,7 +41,7 @@ static const struct {
 	  AP "hw_mode=a\nchannel=36\nieee80211ac=1\nvht_oper_chwidth=1\n", 6,
 	  18, "seg0_idx=42" },
 	{ "80 MHz, another block's centre", R3_REG_CONF_HOSTAPD,
-	  AP "hw_mode=a\nchannel=36\nieee80211ac=1\nvht_oper_chwidth=1\nvht_oper_centr_freq_seg0_idx=58\n",
+	  AP "hw_mode=a\nchannel=36\nieee80211ac=1\nvht_oper_chwidth=1\nvht_oper_centr_freq_seg0_idx=155\n",
 	  7, 30, "42" },
 	{ "80 MHz", R3_REG_CONF_HOSTAPD,
 	  AP "hw_mode=a\nchannel=36\nieee80211ac=1\nvht_oper_chwidth=1\nvht_oper_centr_freq_seg0_idx=42\n",
