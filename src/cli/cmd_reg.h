@@ -29,6 +29,10 @@ int reg_cli_open_at(const struct r3_args *args, const char *path,
 		    struct r3_reg_db **db);
 /* A whole file ("-": standard input) of at most @max bytes; malloc()ed. */
 int reg_cli_read(const char *path, size_t max, char **out, size_t *len);
+/* Country, DFS region and rules; channels with flags and power. */
+struct json_t *reg_cli_domain_json(const struct r3_reg_domain *d);
+struct json_t *reg_cli_channels_json(const struct r3_reg_channel *ch,
+				     unsigned n);
 /* Print and release. */
 void reg_cli_print_json(struct json_t *o);
 

@@ -25,25 +25,46 @@ static int write_file(const char *path, const void *bytes, size_t len)
 
 const struct r3_opt reg_cli_compile_opts[] = {
 	{ "output", "FILE", "where to (default: standard output)", 'o' },
+	{ "json", NULL, "with -o: say what was made, or what is wrong, as JSON",
+	  0 },
 	{ 0 },
 };
 
+static void compiled_json(const struct r3_reg_err *err, size_t n)
+{
+	if (err->reason[0])
+		reg_cli_print_json(json_pack(
+			"{s:b,s:i,s:i,s:s}", "compiled", 0, "line",
+			(int)err->line, "column", (int)err->column, "reason",
+			err->reason));
+	else
+		reg_cli_print_json(json_pack("{s:b,s:I}", "compiled", 1,
+					     "bytes", (json_int_t)n));
+}
+
 int reg_cli_compile(const struct r3_args *args)
 {
+	bool json = r3_cli_opt(args, "json");
 	struct r3_reg_err err = { 0 };
 	char *text;
 	uint8_t *bytes;
-	size_t len, n;
-	int code = reg_cli_read(args->pos[0], TEXT_MAX, &text, &len);
+	size_t len, n = 0;
+	int code;
 
+	if (json && !r3_cli_opt(args, "output"))
+		return r3_cli_usage(args, "--json needs -o FILE");
+	code = reg_cli_read(args->pos[0], TEXT_MAX, &text, &len);
 	if (code)
 		return code;
 	if (r3_reg_compile(text, len, &bytes, &n, &err)) {
-		code = reg_cli_failed(args->pos[0], &err);
+		code = json ? R3_EXIT_FAILED :
+			      reg_cli_failed(args->pos[0], &err);
 	} else {
 		code = write_file(r3_cli_opt(args, "output"), bytes, n);
 		free(bytes);
 	}
+	if (json)
+		compiled_json(&err, n);
 	free(text);
 	return code;
 }
@@ -64,9 +85,29 @@ static bool comes_back(const struct r3_reg_db *db, const char *text, size_t len)
 
 const struct r3_opt reg_cli_decompile_opts[] = {
 	{ "output", "FILE", "where to (default: standard output)", 'o' },
+	{ "json", NULL, "JSON instead of db.txt", 0 },
 	REG_DB_OPTS,
 	{ 0 },
 };
+
+static int decompile_json(const struct r3_args *args,
+			  const struct r3_reg_db *db)
+{
+	json_t *list = json_array();
+	char *text;
+	int code;
+
+	for (unsigned i = 0; i < r3_reg_db_count(db); i++)
+		json_array_append_new(
+			list, reg_cli_domain_json(r3_reg_db_at(db, i)));
+	text = json_dumps(list, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+	json_decref(list);
+	code = text ? write_file(r3_cli_opt(args, "output"), text,
+				 strlen(text)) :
+		      R3_EXIT_FAILED;
+	free(text);
+	return code;
+}
 
 int reg_cli_decompile(const struct r3_args *args)
 {
@@ -79,6 +120,11 @@ int reg_cli_decompile(const struct r3_args *args)
 
 	if (code)
 		return code;
+	if (r3_cli_opt(args, "json")) {
+		code = decompile_json(args, db);
+		r3_reg_db_free(db);
+		return code;
+	}
 	mem = open_memstream(&text, &len);
 	code = mem && !r3_reg_decompile(db, mem) ? R3_EXIT_OK : R3_EXIT_FAILED;
 	if (mem)

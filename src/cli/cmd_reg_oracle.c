@@ -6,6 +6,7 @@
  *	drv:RADIO:CC drvstrict:RADIO:CC user:CC modparam:CC ie:RADIO:CC
  *	beacon:RADIO:MHZ disconnect:RADIO ap:RADIO:start|stop regtest:N
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -168,8 +169,31 @@ static void start_ap_for(struct r3_reg_hints *h, unsigned station)
 	r3_reg_hints_event(h, &ev, &e);
 }
 
+static const char *const treatments[] = {
+	[R3_REG_TREAT_REPLACED] = "replaced",
+	[R3_REG_TREAT_INTERSECTED] = "intersected",
+	[R3_REG_TREAT_ALREADY_SET] = "already-set",
+	[R3_REG_TREAT_IGNORED] = "ignored",
+	[R3_REG_TREAT_RESTORED] = "restored",
+	[R3_REG_TREAT_NOTED] = "noted",
+};
+
+static void log_event(json_t *log, const struct step *s,
+		      const struct r3_reg_effect *e)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%s%s%s%s%s", s->word[0],
+		 s->words > 1 ? ":" : "", s->words > 1 ? s->word[1] : "",
+		 s->words > 2 ? ":" : "", s->words > 2 ? s->word[2] : "");
+	json_array_append_new(log, json_pack("{s:s,s:s,s:s}", "event", text,
+					     "treatment",
+					     treatments[e->treatment], "why",
+					     e->why));
+}
+
 static int play(const struct r3_args *args, struct r3_reg_hints *h,
-		const struct plan *p, bool say)
+		const struct plan *p, bool say, json_t *log)
 {
 	for (unsigned i = 0; i < p->count; i++) {
 		const struct step *s = &p->step[i];
@@ -193,6 +217,8 @@ static int play(const struct r3_args *args, struct r3_reg_hints *h,
 					    r3_reg_hints_radios(h));
 		if (ev.kind == R3_REG_EV_IE)
 			start_ap_for(h, ev.radio);
+		if (log)
+			log_event(log, s, &e);
 		if (say)
 			fprintf(stderr, "%s: %s\n", s->word[0], e.why);
 	}
@@ -211,12 +237,33 @@ static int add_radios(const struct r3_args *args, struct r3_reg_hints *h,
 	return r3_reg_hints_regtest(h, mode, p->radios) ? R3_EXIT_FAILED : 0;
 }
 
+static void hints_json(struct r3_reg_hints *h, json_t *log)
+{
+	json_t *radios = json_array();
+
+	for (unsigned i = 0; i < r3_reg_hints_radios(h); i++) {
+		const struct r3_reg_radio *r = r3_reg_hints_radio(h, i);
+		json_t *o = json_pack("{s:i,s:o}", "radio", (int)i, "channels",
+				      reg_cli_channels_json(r->ch, r->count));
+
+		if (r->has_own)
+			json_object_set_new(o, "domain",
+					    reg_cli_domain_json(&r->own.d));
+		json_array_append_new(radios, o);
+	}
+	reg_cli_print_json(json_pack(
+		"{s:O,s:o,s:o}", "events", log, "global",
+		reg_cli_domain_json(r3_reg_hints_global(h)), "radios",
+		radios));
+}
+
 static int oracle_hints(const struct r3_args *args, const struct r3_reg_db *db,
 			const char *list)
 {
 	const char *radios = r3_cli_opt(args, "radios");
 	struct plan *p = calloc(1, sizeof(*p));
 	struct r3_reg_hints *h = NULL;
+	json_t *log = r3_cli_opt(args, "json") ? json_array() : NULL;
 	int code = p ? parse_list(args, list, p) : R3_EXIT_FAILED;
 
 	if (!code && radios &&
@@ -231,15 +278,19 @@ static int oracle_hints(const struct r3_args *args, const struct r3_reg_db *db,
 	if (!code)
 		code = add_radios(args, h, p);
 	if (!code)
-		code = play(args, h, p, r3_cli_opt(args, "why") != NULL);
-	if (!code)
+		code = play(args, h, p, r3_cli_opt(args, "why") != NULL, log);
+	if (!code && log)
+		hints_json(h, log);
+	else if (!code)
 		r3_reg_hints_dump(stdout, h);
+	json_decref(log);
 	r3_reg_hints_free(h);
 	free(p);
 	return code;
 }
 
-static int oracle_country(const struct r3_reg_db *db, const char *alpha2)
+static int oracle_country(const struct r3_reg_db *db, const char *alpha2,
+			  bool json)
 {
 	const struct r3_reg_domain *d = reg_cli_country(db, alpha2);
 	struct r3_reg_channel ch[R3_REG_CHANNELS_MAX];
@@ -248,6 +299,14 @@ static int oracle_country(const struct r3_reg_db *db, const char *alpha2)
 	if (!d)
 		return R3_EXIT_UNKNOWN;
 	r3_reg_derive(d, ch, n);
+	if (json) {
+		json_t *o = reg_cli_domain_json(d);
+
+		json_object_set_new(o, "channels",
+				    reg_cli_channels_json(ch, n));
+		reg_cli_print_json(o);
+		return R3_EXIT_OK;
+	}
 	r3_reg_dump_domain(stdout, d, -1);
 	r3_reg_dump_channels(stdout, d, ch, n);
 	return R3_EXIT_OK;
@@ -256,6 +315,7 @@ static int oracle_country(const struct r3_reg_db *db, const char *alpha2)
 const struct r3_opt reg_cli_oracle_opts[] = {
 	{ "hints", "LIST", "play events instead: drv:0:US,user:DE,...", 0 },
 	{ "radios", "N", "with --hints: how many radios", 0 },
+	{ "json", NULL, "machine-readable", 0 },
 	{ "why", NULL, "with --hints: say what each event did and why", 0 },
 	REG_DB_OPTS,
 	{ 0 },
@@ -273,7 +333,8 @@ int reg_cli_oracle(const struct r3_args *args)
 	if (code)
 		return code;
 	code = list ? oracle_hints(args, db, list) :
-		      oracle_country(db, args->pos[0]);
+		      oracle_country(db, args->pos[0],
+				    r3_cli_opt(args, "json") != NULL);
 	r3_reg_db_free(db);
 	return code;
 }

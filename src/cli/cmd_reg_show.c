@@ -59,6 +59,25 @@ static json_t *channel_json(const struct r3_reg_channel *ch)
 	return o;
 }
 
+json_t *reg_cli_domain_json(const struct r3_reg_domain *d)
+{
+	json_t *rules = json_array();
+
+	for (unsigned i = 0; i < d->count; i++)
+		json_array_append_new(rules, rule_json(&d->rules[i]));
+	return json_pack("{s:s,s:s,s:o}", "country", d->alpha2, "dfs_region",
+			 regions[d->dfs], "rules", rules);
+}
+
+json_t *reg_cli_channels_json(const struct r3_reg_channel *ch, unsigned n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, channel_json(&ch[i]));
+	return list;
+}
+
 void reg_cli_print_json(json_t *o)
 {
 	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
@@ -70,16 +89,12 @@ static void show_json(const struct r3_reg_db *db,
 		      const struct r3_reg_domain *d,
 		      const struct r3_reg_channel *ch, unsigned n)
 {
-	json_t *rules = json_array(), *channels = json_array();
+	json_t *o = reg_cli_domain_json(d);
 
-	for (unsigned i = 0; i < d->count; i++)
-		json_array_append_new(rules, rule_json(&d->rules[i]));
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(channels, channel_json(&ch[i]));
-	reg_cli_print_json(json_pack(
-		"{s:s,s:s,s:s,s:o,s:o}", "country", d->alpha2, "dfs_region",
-		regions[d->dfs], "database_sha256", r3_reg_db_hash(db),
-		"rules", rules, "channels", channels));
+	json_object_set_new(o, "database_sha256",
+			    json_string(r3_reg_db_hash(db)));
+	json_object_set_new(o, "channels", reg_cli_channels_json(ch, n));
+	reg_cli_print_json(o);
 }
 
 static void show_rules(const struct r3_reg_domain *d)

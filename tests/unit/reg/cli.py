@@ -86,6 +86,8 @@ def databases(tmp):
                            for c in json.loads(out)['changes']), out)
     open(changed, 'w').write('country DE:\n\t(2400 - 2300 @ 40), (20)\n')
     says('compile says where', ['compile', changed], 1, 'line 2, column 3')
+    code, out, _ = ring3('compile', changed, '--json', '-o', again)
+    row('compile --json', code == 1 and json.loads(out)['column'] == 3, out)
 
 
 def questions():
@@ -117,7 +119,9 @@ def questions():
          '2467 + 20/2 = 2477 > 2472')
     for args in (['show', 'DE'], ['show'],
                  ['lookup', 'US', '--freq', '5180'],
-                 ['explain', 'US', '--freq', '5845'], ['verify']):
+                 ['explain', 'US', '--freq', '5845'], ['verify'],
+                 ['decompile'], ['oracle', 'US'],
+                 ['oracle', '--hints', 'drv:0:US,ie:1:DE']):
         _, out, err = ring3(*args, '--json', *opts)
         try:
             row(f'{args[0]} --json', bool(json.loads(out)))
