@@ -142,7 +142,8 @@ int vfu_region_info(struct r3_vfu *v, struct vfu_req *r)
 		return -EINVAL;
 	reg = &v->desc.regions[index];
 	flags = region_flags(v, index);
-	if (index != VFIO_PCI_CONFIG_REGION_INDEX && reg->area_count) {
+	if (index != VFIO_PCI_CONFIG_REGION_INDEX && reg->area_count &&
+	    v->peer.max_fds) {
 		need += sizeof(struct vu_cap_sparse) +
 			reg->area_count * sizeof(struct vu_area);
 		flags |= VFIO_REGION_INFO_FLAG_MMAP |

@@ -291,6 +291,39 @@ def _(s):
     c.close()
 
 
+@case('no fd for a client that takes none')
+def _(s):
+    c = Client(s.path)
+    c.version(data='{"capabilities":{"max_msg_fds":0}}')
+    assert not c.region_info(0)['flags'] & 4 and not c.fds
+    assert c.io_fds(0) == [] and not c.fds
+    c.close()
+
+
+@case('several writes in one message, where that was agreed')
+def _(s):
+    two = struct.pack('=Q', 2) + \
+        struct.pack('=QII8s', 0x3c, vu.CONFIG, 1, b'\x33') + \
+        struct.pack('=QII8s', vu.CONFIG, 0, 0, b'')
+    c = s.client()
+    refused(errno.EOPNOTSUPP, c.call, vu.WRITE_MULTI, two)
+    c.close()
+    c = Client(s.path)
+    _, data = c.version(data='{"capabilities":{"write_multiple":true}}')
+    assert data['capabilities']['write_multiple'] is True
+    good = struct.pack('=Q', 2) + \
+        struct.pack('=QII8s', 0x3c, vu.CONFIG, 1, b'\x11') + \
+        struct.pack('=QII8s', 0x0c, vu.CONFIG, 1, b'\x22')
+    assert c.call(vu.WRITE_MULTI, good) == good[:8]
+    assert c.read(vu.CONFIG, 0x3c, 1) + c.read(vu.CONFIG, 0x0c, 1) == \
+        b'\x11\x22'
+    for wrong in (two, good[:-1], good + b'x', good[:8], b'\xff' * 8 + good[8:],
+                  struct.pack('=Q', 1) +
+                  struct.pack('=QII8s', 0x3c, vu.CONFIG, 9, b'')):
+        refused(EINVAL, c.call, vu.WRITE_MULTI, wrong)
+    c.close()
+
+
 @case('short payloads are refused')
 def _(s):
     c = s.client()
