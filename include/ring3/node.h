@@ -51,7 +51,7 @@ struct r3_node_guest {
 	char engine[8];		/* "kvm", "tcg" */
 	char *disk, *disk_sock; /* the server's name; its socket */
 	char *kernel, *initrd, *cmdline, *job;
-	uint64_t memory, cpus;
+	uint64_t memory, cpus, queues;
 	char *args[R3_NODE_ARGS_MAX]; /* the command, once made */
 	unsigned arg_count;
 	int line;

@@ -8,6 +8,7 @@
  * and only while requests flow.  What counts as wrong: an error that the job
  * or a server saw, a restart that failed, fewer kills than asked for.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -323,6 +324,14 @@ static void maybe_kill(struct drill *d)
 	d->jitter = 0.5 + (double)rand_r(&d->seed) / RAND_MAX;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
 /* ---- the drill ---------------------------------------------------------- */
 
 /* An error counts where a guest would see it: at the server that is its disk.
@@ -374,7 +383,7 @@ static void drill(struct drill *d, const char *guest, uint64_t timeout_s)
 {
 	uint64_t until = r3_now_ns() + timeout_s * R3_NS_PER_S;
 
-	while (look(d, guest)) {
+	while (look(d, guest) && !interrupted) {
 		if (r3_now_ns() >= until) {
 			d->timed_out = true;
 			return;
@@ -403,6 +412,8 @@ static long long all_errors(const struct drill *d)
 /* What was wrong, or NULL. */
 static const char *verdict(const struct drill *d)
 {
+	if (interrupted)
+		return "interrupted";
 	if (d->timed_out)
 		return "the job did not end in time";
 	if (d->failed_restart)
@@ -580,6 +591,8 @@ int node_cli_drill(const struct r3_args *args)
 	    strcmp(d->signal, "STOP"))
 		ret = r3_cli_usage(args, "--signal %s: KILL, SEGV or STOP",
 				   d->signal);
+	signal(SIGINT, on_interrupt);
+	signal(SIGTERM, on_interrupt);
 	if (!ret)
 		ret = node_cli_start(&how, &d->ref);
 	if (!ret) {

@@ -50,6 +50,15 @@ static int make_folder(const char *path)
 	}
 }
 
+static bool has_job(const struct r3_node_guest *g)
+{
+	if (*g->job || strstr(g->cmdline, "r3.job="))
+		return true;
+	fprintf(stderr, "ring3: guest %s has no job; write 'job = ...' in its "
+		"section\n", g->name);
+	return false;
+}
+
 static int prepare_guests(struct r3_node *node, const struct node_start *how)
 {
 	struct r3_kvm_speed speed = { .err = 1 };
@@ -72,6 +81,8 @@ static int prepare_guests(struct r3_node *node, const struct node_start *how)
 		}
 		if (!how->job)
 			*g->job = 0;
+		else if (!has_job(g))
+			return -EINVAL;
 		err = r3_node_guest_command(g, node->rundir);
 		if (err)
 			fprintf(stderr, "ring3: guest %s: its command: %s\n",

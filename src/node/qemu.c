@@ -29,6 +29,20 @@ static int add(struct r3_node_guest *g, const char *fmt, ...)
 	return 0;
 }
 
+/* A path within an option: QEMU wants its commas doubled. */
+static const char *path_in(char *out, size_t room, const char *path)
+{
+	size_t n = 0;
+
+	for (; *path && n + 2 < room; path++) {
+		if (*path == ',')
+			out[n++] = ',';
+		out[n++] = *path;
+	}
+	out[n] = 0;
+	return out;
+}
+
 /* Several words that need nothing filled in. */
 static int add_all(struct r3_node_guest *g, const char *const *words)
 {
@@ -81,28 +95,31 @@ static int add_machine(struct r3_node_guest *g)
 
 static int add_disk(struct r3_node_guest *g)
 {
+	char path[2 * R3_NODE_PATH_MAX];
 	int err = add(g, "-chardev");
 
 	if (!err)
 		err = add(g, "socket,id=disk,path=%s,reconnect=1",
-			  g->disk_sock);
+			  path_in(path, sizeof(path), g->disk_sock));
 	if (!err)
 		err = add(g, "-device");
 	if (!err)
 		err = add(g, "vhost-user-blk-pci,chardev=disk,num-queues=%llu,"
 			  "queue-size=256",
-			  (unsigned long long)r3_min(g->cpus, 8));
+			  (unsigned long long)g->queues);
 	return err;
 }
 
 static int add_console(struct r3_node_guest *g, const char *rundir)
 {
+	char dir[2 * R3_NODE_PATH_MAX];
 	int err = add(g, "-chardev");
 
+	path_in(dir, sizeof(dir), rundir);
 	if (!err)
 		err = add(g, "socket,id=console,path=%s/%s.console.sock,"
 			  "server=on,wait=off,logfile=%s/log/%s.console.log,"
-			  "logappend=off", rundir, g->name, rundir, g->name);
+			  "logappend=off", dir, g->name, dir, g->name);
 	if (!err)
 		err = add(g, "-serial");
 	if (!err)

@@ -594,6 +594,19 @@ static uint64_t guest_number(struct reading *r, struct r3_conf_section *c,
 	return n;
 }
 
+/* How many virtqueues it serves; QEMU refuses to start with more. */
+static uint64_t queues_of(const struct r3_node_server *s)
+{
+	uint64_t n;
+
+	for (unsigned i = 0; i < s->opt_count; i++) {
+		if (!strcmp(s->opts[i].key, "queues") && s->opts[i].value &&
+		    !r3_parse_uint(s->opts[i].value, &n))
+			return r3_max(n, 1);
+	}
+	return 1;
+}
+
 static void read_guest(struct reading *r, struct r3_conf_section *c)
 {
 	struct r3_node_guest *g;
@@ -625,6 +638,7 @@ static void read_guest(struct reading *r, struct r3_conf_section *c)
 	if (disk) {
 		g->disk = keep(r, disk->name);
 		g->disk_sock = keep(r, listens_at(disk));
+		g->queues = r3_min(g->cpus, queues_of(disk));
 	}
 	if (!r3_is_aligned(g->memory, R3_MIB))
 		r3_conf_error(r->conf, c->line, "memory must be a whole number "

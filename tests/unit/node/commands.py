@@ -83,6 +83,16 @@ def without_a_guest_no_drill(place):
     code(place, 3, 'status', 'n')
 
 
+def without_a_job_no_drill(place):
+    path = place.write(f'[node]\nname = n\n{A}[guest g]\nengine = tcg\n'
+                       'kernel = n.conf\ndisk = a\n')
+    done = code(place, 1, 'drill', path)
+    if 'guest g has no job' not in done.stderr:
+        raise Failed(done.stderr)
+    code(place, 1, 'up', '--job', path)
+    code(place, 3, 'status', 'n')
+
+
 def two_nodes(place):
     place.up(A)
     place.ring3('up', place.write('[node]\nname = m\n' + A, 'm.conf'))
@@ -125,5 +135,6 @@ def keys_are_listed(place):
 
 
 main([usage_is_2, not_running_is_3, no_file_is_1, unknown_is_4, a_life,
-      a_server_that_fails, without_a_guest_no_drill, two_nodes,
+      a_server_that_fails, without_a_guest_no_drill,
+      without_a_job_no_drill, two_nodes,
       the_socket_of_a_living_stranger, doctor_always_tells, keys_are_listed])
