@@ -239,6 +239,15 @@ void r3_server_drop_fd(struct r3_server *s, const char *name)
 	server_tell(s, -1, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
 }
 
+/* A server may wait for its device before it runs. */
+static int watch_control(struct r3_server *s)
+{
+	if (s->control < 0 || s->control_watch.fn)
+		return 0;
+	return r3_loop_watch(s->loop, &s->control_watch, s->control, EPOLLIN,
+			     server_control_ready, s);
+}
+
 int r3_server_reopen(struct r3_server *s, const char *key,
 		     void (*fn)(void *arg, int fd), void *arg)
 {
@@ -256,7 +265,8 @@ int r3_server_reopen(struct r3_server *s, const char *key,
 			     server_reopen_by_hand, &s->reopen);
 		return 0;
 	}
-	return server_tell(s, -1, "REOPEN=%s\n", key);
+	i = watch_control(s);
+	return i ? i : server_tell(s, -1, "REOPEN=%s\n", key);
 }
 
 struct r3_stats *r3_server_stats(struct r3_server *s)
@@ -331,9 +341,8 @@ int r3_server_run(struct r3_server *s)
 		return 1;
 	err = r3_loop_watch(s->loop, &s->term_watch, fd, EPOLLIN, asked_to_end,
 			    s);
-	if (!err && s->control >= 0)
-		err = r3_loop_watch(s->loop, &s->control_watch, s->control,
-				    EPOLLIN, server_control_ready, s);
+	if (!err)
+		err = watch_control(s);
 	if (!err)
 		err = r3_loop_run(s->loop);
 	r3_loop_unwatch(s->loop, &s->term_watch);
