@@ -245,15 +245,36 @@ static struct nvme_conf conf_of(struct driver *d)
 	};
 }
 
+/* The model died while we came up: that is no reason to die as well. */
+static int wait_for_another(struct driver *d)
+{
+	uint64_t end = r3_now_ns() + START_MS * R3_NS_PER_MS;
+	int err = 0;
+
+	if (d->ctrl.state == NVME_DOWN && !d->retry.next)
+		reopen(d);
+	tick(d);
+	while (!err && d->ctrl.state != NVME_READY &&
+	       d->ctrl.state != NVME_FAILED && r3_now_ns() < end)
+		err = r3_loop_once(d->loop, BUSY_MS);
+	if (!err && d->ctrl.state != NVME_READY)
+		err = -ETIMEDOUT;
+	return err;
+}
+
 static int bring_up(struct driver *d)
 {
 	struct r3_device *dev;
 	int err = open_device(d, &dev);
 
+	d->up = !d->vfio;
 	if (!err)
 		err = attach(d, dev);
 	if (!err)
 		err = nvme_ctrl_wait_ready(&d->ctrl, START_MS);
+	if (!d->vfio && (err == -ENOTCONN || err == -ETIMEDOUT ||
+			 err == -EPIPE))
+		err = wait_for_another(d);
 	if (err)
 		r3_log(R3_ERROR, PART, name_of(d),
 		       "the controller did not come up: %s (%s)",

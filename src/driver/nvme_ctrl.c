@@ -755,6 +755,9 @@ int nvme_ctrl_map(struct nvme_ctrl *c, uint64_t *iova, uint64_t len, int fd,
 		if (err == -ERANGE || err == -EEXIST)
 			err = r3_space_map_any(space, &mem, prot, 0,
 					       UINT64_MAX, &at);
+		/* lost just now: the next device gets it when attached */
+		if (err == -ENOTCONN || err == -ETIMEDOUT)
+			err = 0;
 	}
 	if (err)
 		return err;
