@@ -78,6 +78,18 @@ static int read_answer(int fd, int timeout_ms, char **out)
 	return err;
 }
 
+/* A node that is just going down must not end us (SIGPIPE). */
+static int send_line(int fd, const char *line)
+{
+	struct iovec iov[] = {
+		{ (void *)(uintptr_t)line, strlen(line) },
+		{ (void *)(uintptr_t)"\n", 1 },
+	};
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	return sendmsg(fd, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 int r3_node_call(const char *rundir, const char *line, int timeout_ms,
 		 char **answer)
 {
@@ -86,7 +98,7 @@ int r3_node_call(const char *rundir, const char *line, int timeout_ms,
 
 	if (fd < 0)
 		return fd;
-	err = dprintf(fd, "%s\n", line) < 0 ? -errno : 0;
+	err = send_line(fd, line);
 	if (!err)
 		err = read_answer(fd, timeout_ms, answer);
 	close(fd);
