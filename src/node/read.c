@@ -290,8 +290,16 @@ static void add_device(struct reading *r, struct r3_node_server *s,
 	add_opt(r, s, R3_NODE_SOCKET, k->name, keep(r, value));
 }
 
-static void add_value(struct reading *r, struct r3_node_server *s,
-		      const struct r3_key *k, int line, const char *value)
+static bool is_readonly(struct r3_conf_section *c)
+{
+	const struct r3_conf_entry *e = r3_conf_get(c, "readonly");
+
+	return e && !strcmp(e->value, "yes");
+}
+
+static void add_value(struct reading *r, struct r3_conf_section *c,
+		      struct r3_node_server *s, const struct r3_key *k,
+		      int line, const char *value)
 {
 	char *path;
 
@@ -303,7 +311,8 @@ static void add_value(struct reading *r, struct r3_node_server *s,
 		}
 		path = absolute(r, value);
 		if (path)
-			check_file(r, line, k->name, path, R_OK | W_OK);
+			check_file(r, line, k->name, path,
+				   is_readonly(c) ? R_OK : R_OK | W_OK);
 		add_opt(r, s, R3_NODE_FILE, k->name, path);
 		return;
 	case R3_KEY_LISTEN:
@@ -340,7 +349,7 @@ static void read_key(struct reading *r, struct r3_conf_section *c,
 			      why);
 		return;
 	}
-	add_value(r, s, k, line, value);
+	add_value(r, c, s, k, line, value);
 }
 
 static unsigned common_uint(struct reading *r, struct r3_conf_section *c,
@@ -544,6 +553,71 @@ static void resolve_all(struct reading *r)
 	}
 }
 
+/* ---- what only one server can have --------------------------------------- */
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !strcmp(a, b) || (!stat(a, &x) && !stat(b, &y) &&
+				 x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static bool both_read(struct r3_node_server *a, struct r3_node_server *b)
+{
+	const struct r3_node_opt *x = opt_of(a, "readonly");
+	const struct r3_node_opt *y = opt_of(b, "readonly");
+
+	return x && y && !strcmp(x->value, "yes") && !strcmp(y->value, "yes");
+}
+
+static void check_pair(struct reading *r, struct r3_node_server *a,
+		       struct r3_node_server *b, const struct r3_node_opt *x)
+{
+	for (unsigned i = 0; i < b->opt_count; i++) {
+		const struct r3_node_opt *y = &b->opts[i];
+		bool same;
+
+		if (x->kind == R3_NODE_OPT || x->kind != y->kind || !x->value ||
+		    !y->value)
+			continue;
+		same = x->kind == R3_NODE_FILE ?
+			       same_file(x->value, y->value) &&
+				       !both_read(a, b) :
+			       !strcmp(x->value, y->value);
+		if (same)
+			r3_conf_error(r->conf, line_of(r, b->name, y->key),
+				      "%s: %s has it already; only one server "
+				      "can, give %s one of its own", y->key,
+				      a->name, b->name);
+	}
+}
+
+/* A socket, a device, a file that is written: each has one user. */
+static void check_shared(struct reading *r)
+{
+	struct r3_node_server *v = r->node->servers;
+
+	for (unsigned i = 0; i < r->node->server_count; i++)
+		for (unsigned j = i + 1; j < r->node->server_count; j++)
+			for (unsigned k = 0; k < v[i].opt_count; k++)
+				check_pair(r, &v[i], &v[j], &v[i].opts[k]);
+	for (unsigned i = 0; i < r->node->guest_count; i++) {
+		const struct r3_node_guest *a = &r->node->guests[i];
+
+		for (unsigned j = i + 1; a->disk && j < r->node->guest_count;
+		     j++) {
+			const struct r3_node_guest *b = &r->node->guests[j];
+
+			if (b->disk && !strcmp(a->disk, b->disk))
+				r3_conf_error(r->conf, b->line, "disk: guest "
+					      "%s has %s already; give %s a "
+					      "driver of its own", a->name,
+					      a->disk, b->name);
+		}
+	}
+}
+
 /* ---- guests ------------------------------------------------------------- */
 
 static const char *guest_value(struct reading *r, struct r3_conf_section *c,
@@ -732,6 +806,8 @@ static void read_sections(struct reading *r)
 			read_guest(r, &r->conf->v[i]);
 	}
 	resolve_all(r);
+	if (!r->conf->errors)
+		check_shared(r);
 	if (!r->node->server_count && !r->conf->errors)
 		r3_conf_error(r->conf, 0, "there is no server in it; write a "
 			      "section such as [model disk0]");

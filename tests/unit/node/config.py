@@ -69,6 +69,21 @@ ROWS = [
     ('a socket path too long', A + f'listen = /{LONG}/{LONG}\n',
      [f'5: listen: a socket\'s path has at most 107 bytes, and this one has '
       f'142: /{LONG}/{LONG}']),
+    ('one listen path for two', A + 'listen = /tmp/s\n'
+     '[model c]\ntype = test\nlisten = /tmp/s\n',
+     ['8: listen: a has it already; only one server can, give c one of its '
+      'own']),
+    ('one file for two', A + 'file = n.conf\n'
+     '[model c]\ntype = test\nfile = ./n.conf\n',
+     ['8: file: a has it already; only one server can, give c one of its '
+      'own']),
+    ('one device for two', A + '[driver b]\ntype = user\ndevice = a\n'
+     '[driver c]\ntype = user\ndevice = a\n',
+     ['10: device: b has it already; only one server can, give c one of its '
+      'own']),
+    ('one disk for two guests', A + '[guest g]\nkernel = n.conf\n'
+     'disk = a\n[guest h]\nkernel = n.conf\ndisk = a\n',
+     ['8: disk: guest g has a already; give h a driver of its own']),
     ('a name twice', A + '[driver a]\ntype = user\ndevice = a\n',
      ['5: line 3 already has a model called a; names are for all of the '
       'node']),
