@@ -1,71 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* server_hand.c - a server started by hand opens its own files and sockets */
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "ring3/open.h"
 #include "server_priv.h"
 
+#define BACKLOG	 16
 #define RETRY_MS 5 /* between two tries to connect again */
-
-static int unix_address(struct sockaddr_un *sa, const char *path)
-{
-	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(sa->sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa->sun_path, path);
-	return 0;
-}
-
-int server_connect(const char *path)
-{
-	struct sockaddr_un sa;
-	int err = unix_address(&sa, path);
-	int fd;
-
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-/* A socket left by a process that is gone may be replaced; a live one not. */
-static int listen_at(const char *path)
-{
-	struct sockaddr_un sa;
-	int err = unix_address(&sa, path);
-	int fd;
-
-	if (err)
-		return err;
-	fd = server_connect(path);
-	if (fd >= 0) {
-		close(fd);
-		return -EADDRINUSE;
-	}
-	if (fd == -ECONNREFUSED)
-		unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 16)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
 
 static const char *vfio_user_path(const char *value)
 {
@@ -100,6 +41,12 @@ static int open_pci(struct r3_server *s, const struct r3_key *k,
 	return err;
 }
 
+static bool is_readonly(const struct r3_server *s)
+{
+	return server_key_index(s->spec, "readonly") >= 0 &&
+	       r3_server_bool(s, "readonly");
+}
+
 static int open_key(struct r3_server *s, const struct r3_key *k,
 		    const char *value)
 {
@@ -108,30 +55,25 @@ static int open_key(struct r3_server *s, const struct r3_key *k,
 
 	switch (k->kind) {
 	case R3_KEY_FILE:
-		fd = open(value, O_RDWR | O_CLOEXEC);
+		fd = r3_open_disk(value, is_readonly(s));
 		break;
 	case R3_KEY_LISTEN:
-		fd = listen_at(value);
-		if (fd < 0)
-			errno = -fd;
+		fd = r3_unix_listen(value, BACKLOG);
 		break;
 	case R3_KEY_DEVICE:
 		path = vfio_user_path(value);
 		if (!path)
 			return open_pci(s, k, value);
-		fd = server_connect(path);
-		if (fd < 0)
-			errno = -fd;
+		fd = r3_unix_connect(path);
 		break;
 	default:
 		return 0;
 	}
 	if (fd < 0) {
-		int err = -errno;
-
-		fprintf(stderr, "%s: %s=%s: %m\n", s->spec->program, k->name,
-			value);
-		return err;
+		fprintf(stderr, "%s: %s=%s: %s%s\n", s->spec->program, k->name,
+			value, strerror(-fd), fd == -EBUSY ?
+			"; another process uses it, end that one first" : "");
+		return fd;
 	}
 	return server_add_fd(s, k->name, fd, false);
 }
@@ -168,7 +110,7 @@ void server_reopen_by_hand(void *arg)
 	struct server_reopen *r = arg;
 	struct r3_server *s = r->server;
 	const char *path = vfio_user_path(r3_server_str(s, r->key->name));
-	int fd = path ? server_connect(path) : -EINVAL;
+	int fd = path ? r3_unix_connect(path) : -EINVAL;
 
 	if (fd == -ECONNREFUSED || fd == -ENOENT || fd == -EAGAIN) {
 		r3_timer_set(s->loop, &r->retry, RETRY_MS * R3_NS_PER_MS,

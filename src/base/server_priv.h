@@ -45,7 +45,6 @@ void server_pin(struct r3_server *s);
 
 /* server_hand.c: without a supervisor */
 int server_open_by_hand(struct r3_server *s);
-int server_connect(const char *path);
 void server_reopen_by_hand(void *reopen);
 
 /* server_control.c: with one */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ring3/log.h"
+#include "ring3/open.h"
 #include "sup.h"
 
 /* One message to a server; never waits. */
@@ -80,7 +81,7 @@ static int give_opt(struct sup_server *s, int sock, unsigned i)
 	case R3_NODE_PCI:
 		return give_vfio(sock, o, &s->vfio[i]);
 	case R3_NODE_SOCKET:
-		fd = sup_connect(sup_socket_path(o));
+		fd = r3_unix_connect(sup_socket_path(o));
 		if (fd < 0) {
 			r3_log(R3_WARN, "node", s->unit.name, "%s = %s: %s; "
 			       "is the other server running?", o->key,
@@ -167,7 +168,7 @@ static void reopen(void *arg)
 {
 	struct sup_server *s = arg;
 	const struct r3_node_opt *o = &s->plan->opts[s->reopen];
-	int fd = sup_connect(sup_socket_path(o));
+	int fd = r3_unix_connect(sup_socket_path(o));
 
 	if (fd < 0) {
 		r3_timer_set(s->unit.sup->loop, &s->reopen_timer,

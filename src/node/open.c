@@ -4,72 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ring3/log.h"
 #include "ring3/mem.h"
+#include "ring3/open.h"
 #include "sup.h"
 
 #define BACKLOG 64
 
-static int address(struct sockaddr_un *sa, const char *path)
+static bool is_readonly(const struct r3_node_server *plan)
 {
-	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(sa->sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa->sun_path, path);
-	return 0;
-}
-
-/* A full backlog gives -EAGAIN at once.  The fd itself blocks. */
-int sup_connect(const char *path)
-{
-	struct sockaddr_un sa;
-	int fd, err = address(&sa, path);
-
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    fcntl(fd, F_SETFL, 0)) {
-		err = -errno;
-		close(fd);
-		return err;
+	for (unsigned i = 0; i < plan->opt_count; i++) {
+		if (!strcmp(plan->opts[i].key, "readonly"))
+			return !strcmp(plan->opts[i].value, "yes");
 	}
-	return fd;
-}
-
-/* A socket that nobody listens at any more may be replaced. */
-static int listen_at(const char *path)
-{
-	struct sockaddr_un sa;
-	int fd, err = address(&sa, path);
-
-	if (err)
-		return err;
-	fd = sup_connect(path);
-	if (fd >= 0 || fd == -EAGAIN) {
-		if (fd >= 0)
-			close(fd);
-		return -EADDRINUSE;
-	}
-	if (fd == -ECONNREFUSED)
-		unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    listen(fd, BACKLOG)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
+	return false;
 }
 
 static int open_opt(struct sup_server *s, unsigned i)
@@ -80,12 +31,17 @@ static int open_opt(struct sup_server *s, unsigned i)
 
 	switch (o->kind) {
 	case R3_NODE_FILE:
-		fd = open(o->value, O_RDWR | O_CLOEXEC);
-		err = fd < 0 ? -errno : 0;
+		fd = r3_open_disk(o->value, is_readonly(s->plan));
+		err = fd < 0 ? fd : 0;
+		if (err == -EBUSY)
+			strcpy(why, "another node or program uses it");
 		break;
 	case R3_NODE_LISTEN:
-		fd = listen_at(o->value);
+		fd = r3_unix_listen(o->value, BACKLOG);
 		err = fd < 0 ? fd : 0;
+		if (err == -EADDRINUSE)
+			strcpy(why, "another process listens there, or it is "
+			       "no socket");
 		break;
 	case R3_NODE_PCI:
 		err = r3_vfio_open(o->value + strlen("pci:"), &s->vfio[i],

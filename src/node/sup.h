@@ -128,7 +128,6 @@ pid_t sup_spawn(struct sup *sup, const struct sup_child *c, int *pidfd);
 /* open.c: what servers need, opened once */
 int sup_open_all(struct sup *sup);
 void sup_close_all(struct sup *sup);
-int sup_connect(const char *path); /* never blocks */
 int sup_log_open(struct sup *sup, struct sup_unit *u);
 void sup_log_bound(struct sup_unit *u);
 
