@@ -75,7 +75,12 @@ static int open_page(struct sup_server *s)
 
 int sup_log_open(struct sup *sup, struct sup_unit *u)
 {
+	char old[R3_NODE_PATH_MAX + 4];
+
 	snprintf(u->log_path, sizeof(u->log_path), "log/%s.log", u->name);
+	/* of the node's life before this one */
+	snprintf(old, sizeof(old), "%s.1", u->log_path);
+	renameat(sup->dir, u->log_path, sup->dir, old);
 	u->log = openat(sup->dir, u->log_path,
 			O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	return u->log < 0 ? -errno : 0;
