@@ -46,7 +46,6 @@ int r3_vfu_attach(struct r3_vfu *v, int fd)
 	v->fd_count = v->tx_fd_count = 0;
 	v->writing = v->drop = false;
 	v->drop_why = NULL;
-	v->faults_logged = 0;
 	v->stats.clients++;
 	accept_more(v, false);
 	r3_timer_set(v->loop, &v->deadline, VFU_HELLO_MS * R3_NS_PER_MS,
@@ -87,6 +86,20 @@ bool r3_vfu_attached(const struct r3_vfu *v)
 	return v->state == VFU_READY;
 }
 
+bool vfu_may_log(struct vfu_tokens *t)
+{
+	uint64_t now = r3_now_ns(), back = (now - t->at_ns) / R3_NS_PER_S;
+
+	if (back) {
+		t->used -= (unsigned)r3_min(t->used, back);
+		t->at_ns = now;
+	}
+	if (t->used == VFU_LOG_BURST)
+		return false;
+	t->used++;
+	return true;
+}
+
 /* The client's memory and eventfds go, the device's state stays. */
 static void detach(struct r3_vfu *v)
 {
@@ -108,8 +121,10 @@ static void detach(struct r3_vfu *v)
 		v->ops->detached(v->ctx);
 	if (why) {
 		v->stats.refused++;
-		r3_log(R3_WARN, "vfio-user", v->desc.name,
-		       "client cut off: %s", why);
+		if (vfu_may_log(&v->refuse_log))
+			r3_log(R3_WARN, "vfio-user", v->desc.name, "client "
+			       "cut off: %s; look at the client refused=%llu",
+			       why, (unsigned long long)v->stats.refused);
 	}
 	accept_more(v, v->state == VFU_LISTEN);
 }

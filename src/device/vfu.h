@@ -18,7 +18,7 @@
 #define VFU_HELLO_MS  5000 /* from connecting to an agreed version */
 #define VFU_PART_MS   5000 /* for the rest of a message, either way */
 #define VFU_BATCH     64   /* messages before others get their turn */
-#define VFU_FAULT_LOG 16   /* DMA faults of one client that are logged */
+#define VFU_LOG_BURST 16   /* lines about clients at once; then one a second */
 
 static_assert(sizeof(struct vu_io_fds) + R3_VFU_IOEVENTFDS_MAX *
 	      sizeof(struct vu_io_fd) < R3_VFU_XFER_MAX, "fits a reply");
@@ -45,6 +45,12 @@ struct vfu_vector {
 	int fd;
 	bool must_poll; /* the eventfd may block */
 	bool masked, pending;
+};
+
+/* Keeps a client from filling the log; what is left out is counted. */
+struct vfu_tokens {
+	uint64_t at_ns; /* last refill */
+	unsigned used;
 };
 
 struct vfu_irq {
@@ -75,7 +81,7 @@ struct r3_vfu {
 	const struct r3_region *last; /* hit; NULL after any change */
 	int guard_fd; /* signalled when a client truncates its memory */
 	struct r3_watch guard_watch;
-	unsigned faults_logged;
+	struct vfu_tokens fault_log, refuse_log;
 
 	/* the connection */
 	enum vfu_state state;
@@ -118,6 +124,7 @@ int vfu_region_prot(const struct r3_vfu *v, unsigned region);
 
 /* Is the description one that can be served?  0 or -EINVAL, logged. */
 int vfu_check_desc(const struct r3_vfu_desc *d);
+bool vfu_may_log(struct vfu_tokens *t);
 int vfu_config_open(struct r3_vfu *v);
 void vfu_config_access(struct r3_vfu *v, unsigned off, uint8_t *data,
 		       size_t len, bool write);

@@ -78,7 +78,7 @@ int vfu_dma_map(struct r3_vfu *v, struct vfu_req *r)
 	mem.len = r3_get_le64(m->size);
 	v->last = NULL;
 	err = map_guarded(v, addr, &mem, prot);
-	if (err == -EPERM)
+	if (err == -EPERM && vfu_may_log(&v->refuse_log))
 		r3_log(R3_WARN, "vfio-user", v->desc.name, "refused memory "
 		       "that its client could truncate; let it seal its memfd "
 		       "or allow unsealed memory addr=0x%llx",
@@ -147,14 +147,17 @@ static void fault(struct r3_vfu *v, uint64_t addr, uint64_t len, int prot)
 	bool write = prot & R3_WRITE;
 
 	v->stats.dma_faults++;
-	if (v->faults_logged++ < VFU_FAULT_LOG)
-		r3_log(R3_WARN, "vfio-user", v->desc.name, "DMA refused: %s; "
-		       "the client's driver gave an address that it has not "
-		       "mapped for this addr=0x%llx len=%llu direction=%s",
-		       r3_vfu_bus_master(v) ? "outside the space"
-					    : "bus mastering is off",
+	if (vfu_may_log(&v->fault_log))
+		r3_log(R3_WARN, "vfio-user", v->desc.name, "DMA refused: %s "
+		       "addr=0x%llx len=%llu direction=%s faults=%llu",
+		       r3_vfu_bus_master(v)
+		       ? "outside the space, the client's driver has not "
+			 "mapped this"
+		       : "the client's driver has not switched bus mastering "
+			 "on",
 		       (unsigned long long)addr, (unsigned long long)len,
-		       write ? "write" : "read");
+		       write ? "write" : "read",
+		       (unsigned long long)v->stats.dma_faults);
 	if (v->ops->dma_fault)
 		v->ops->dma_fault(v->ctx, addr, len, write);
 }

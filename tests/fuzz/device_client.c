@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	int pair[2];
 
 	if (!memory) {
-		r3_log_level = (enum r3_level)-1;
+		r3_log_level = R3_ERROR;
 		memory = r3_memfd("fuzz", 0x4000);
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))

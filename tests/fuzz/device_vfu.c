@@ -81,7 +81,7 @@ static void set_up(void)
 		.ioeventfd_count = 1,
 	};
 
-	r3_log_level = (enum r3_level)-1;
+	r3_log_level = R3_ERROR;
 	memory = r3_memfd("fuzz", 0x4000);
 	events = eventfd(0, EFD_NONBLOCK);
 	bell.fd = events;
