@@ -83,10 +83,24 @@ static int watch_signals(struct sup *sup)
 			     EPOLLIN, on_signal, sup);
 }
 
+/* As when a user's /run/user/UID is removed at logout: nobody could reach the
+ * node any more, not even to end it. */
+static bool rundir_gone(const struct sup *sup)
+{
+	struct stat st;
+
+	return !fstat(sup->dir, &st) && !st.st_nlink;
+}
+
 static void tick(void *arg)
 {
 	struct sup *sup = arg;
 
+	if (!sup->stopping && rundir_gone(sup)) {
+		r3_log(R3_ERROR, "node", sup->node->name, "%s was removed; "
+		       "the node ends", sup->node->rundir);
+		sup_stop(sup);
+	}
 	sup_rates(sup);
 	for (unsigned i = 0; i < sup->node->server_count; i++)
 		sup_log_bound(&sup->servers[i].unit);

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import shutil
 import signal
 import statistics
 import time
@@ -245,6 +246,22 @@ def rubbish_on_the_control_socket(place):
     expect('it lives', place.status('a')['state'], 'up')
 
 
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().split()[2] != 'Z'
+    except OSError:
+        return False
+
+
+def a_removed_run_directory_ends_the_node(place):
+    place.up(A)
+    pids = [place.status()['pid'], place.status('a')['pid']]
+    shutil.rmtree(os.path.join(place.dir, 'run', 'n'))
+    wait_for('the end of supervisor and server',
+             lambda: not any(alive(p) for p in pids))
+
+
 main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       assert_is_told, signals_from_outside_are_kills, a_hang_is_found,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
@@ -252,4 +269,5 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       nothing_else_restarts, who_connects_while_it_is_dead_waits,
       a_connection_is_made_anew, spinning_servers_starve_nobody, three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
-      a_log_is_bounded, rubbish_on_the_control_socket])
+      a_log_is_bounded, rubbish_on_the_control_socket,
+      a_removed_run_directory_ends_the_node])
