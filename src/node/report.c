@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* report.c - what the supervisor tells: causes of death, status, crashes */
 #include <fcntl.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,15 @@ static const char *signal_name(int signal)
 	return name ? name : "?";
 }
 
+static void refused_call(char *to, int nr)
+{
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+	snprintf(to, SUP_CAUSE_LEN, "fault SIGSYS: %s (system call %d) is not "
+		 "on its list", name ? name : "?", nr);
+	free(name);
+}
+
 const char *sup_cause(struct sup_unit *u, int code, int status,
 		      const struct r3_crash *crash)
 {
@@ -28,8 +38,7 @@ const char *sup_cause(struct sup_unit *u, int code, int status,
 		snprintf(to, SUP_CAUSE_LEN, "hang: %s",
 			 u->life.ready_ns ? "no heartbeat" : "never ready");
 	else if (crash && crash->valid && crash->signal == SIGSYS)
-		snprintf(to, SUP_CAUSE_LEN, "fault SIGSYS: system call %d is "
-			 "not on its list", crash->call);
+		refused_call(to, crash->call);
 	else if (crash && crash->valid)
 		snprintf(to, SUP_CAUSE_LEN, "fault SIG%s at 0x%llx ip=0x%llx",
 			 signal_name(crash->signal),

@@ -87,7 +87,7 @@ def a_refused_call_is_named(place):
     place.ask('open')
     unit = place.died('a', 1)
     expect('cause', unit['last_death'],
-           'fault SIGSYS: system call 257 is not on its list')
+           'fault SIGSYS: openat (system call 257) is not on its list')
     expect('after', place.ask('after'), 'fault')
 
 
