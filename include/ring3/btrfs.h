@@ -251,6 +251,51 @@ int r3_btrfs_check(struct r3_btrfs *fs,
 		   const struct r3_btrfs_check_options *opts,
 		   struct r3_btrfs_check_result *out);
 
+/* ---- making an image ----------------------------------------------------- */
+
+struct r3_btrfs_mkfs_subvol {
+	const char *path; /* of a directory below rootdir */
+	bool readonly, make_default;
+};
+
+struct r3_btrfs_mkfs_options {
+	const char *rootdir; /* a directory to copy, or NULL */
+	const struct r3_btrfs_mkfs_subvol *subvols;
+	unsigned subvol_count;
+	unsigned compression; /* 0, 1 zlib, 2 lzo, 3 zstd */
+	int level;	      /* 0: the usual one */
+	uint64_t size;	      /* bytes; 0: what the content needs, and room */
+	const char *label;    /* or NULL; up to 255 bytes */
+	const char *csum;     /* "crc32c" or NULL, "xxhash64", "sha256", ... */
+	uint32_t nodesize;    /* 4096 to 65536, a power of 2; 0: 16384 */
+	bool block_group_tree;
+	unsigned threads;     /* that compress; 0: one a CPU, up to 16 */
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* bytes */
+	void *arg;
+};
+
+struct r3_btrfs_mkfs_result {
+	uint8_t fsid[16];
+	uint64_t total_bytes; /* what the device must hold */
+	uint64_t used_bytes;
+	uint64_t files, directories, subvolumes, data_bytes, disk_bytes;
+	uint64_t changed; /* files that changed while they were read */
+};
+
+/**
+ * r3_btrfs_mkfs() - make a file system, in one pass
+ * @dev: all zeros, or whatever; a file grows as it is written
+ * @why: filled on failure; then what is on the device is no file system
+ *
+ * Trees are written bottom up and every byte once; the super block comes last.
+ * Return: 0, -EINVAL (options), -ENOSPC (the text says how much is needed),
+ * -E2BIG (an xattr or a symbolic link that no node can hold), or what reading
+ * or writing said.
+ */
+int r3_btrfs_mkfs(struct r3_btrfs_dev *dev,
+		  const struct r3_btrfs_mkfs_options *opts,
+		  struct r3_btrfs_mkfs_result *out, struct r3_btrfs_why *why);
+
 /* ---- send streams -------------------------------------------------------- */
 
 /**

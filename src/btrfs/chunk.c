@@ -76,8 +76,18 @@ static unsigned chunk_slot(const struct r3_btrfs *fs, uint64_t logical)
 static int chunk_insert(struct r3_btrfs *fs, const struct btrfs_chunk_map *m)
 {
 	unsigned at = chunk_slot(fs, m->logical);
-	struct btrfs_chunk_map *next = fs->chunks + at;
+	struct btrfs_chunk_map *next;
 
+	if (fs->chunk_count == fs->chunk_room) {
+		unsigned room = fs->chunk_room ? fs->chunk_room * 2 : 64;
+
+		next = realloc(fs->chunks, room * sizeof(*next));
+		if (!next)
+			return btrfs_fail(fs, -ENOMEM, "out of memory");
+		fs->chunks = next;
+		fs->chunk_room = room;
+	}
+	next = fs->chunks + at;
 	if (at < fs->chunk_count && next->logical == m->logical &&
 	    next->length == m->length) {
 		*next = *m; /* seen in the super block already */
@@ -90,15 +100,6 @@ static int chunk_insert(struct r3_btrfs *fs, const struct btrfs_chunk_map *m)
 	if (fs->chunk_count == BTRFS_CHUNKS_MAX)
 		return btrfs_fail(fs, -EOPNOTSUPP, "has more than %u chunks",
 				  BTRFS_CHUNKS_MAX);
-	if (fs->chunk_count == fs->chunk_room) {
-		unsigned room = fs->chunk_room ? fs->chunk_room * 2 : 64;
-
-		next = realloc(fs->chunks, room * sizeof(*next));
-		if (!next)
-			return btrfs_fail(fs, -ENOMEM, "out of memory");
-		fs->chunks = next;
-		fs->chunk_room = room;
-	}
 	memmove(fs->chunks + at + 1, fs->chunks + at,
 		(fs->chunk_count - at) * sizeof(*m));
 	fs->chunks[at] = *m;
@@ -204,8 +205,11 @@ const struct btrfs_chunk_map *btrfs_chunk_find(const struct r3_btrfs *fs,
 					       uint64_t logical)
 {
 	unsigned at = chunk_slot(fs, logical);
-	const struct btrfs_chunk_map *m = fs->chunks + at;
+	const struct btrfs_chunk_map *m;
 
+	if (!fs->chunk_count)
+		return NULL;
+	m = fs->chunks + at;
 	if (at < fs->chunk_count && m->logical == logical)
 		return m;
 	if (!at || logical - m[-1].logical >= m[-1].length)

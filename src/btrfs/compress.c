@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * compress.c - unpack an extent: zlib, lzo, zstd, as the kernel packed it
+ * compress.c - pack and unpack extents: zlib, lzo, zstd, as the kernel does
  *
  * The output is as long as the extent says, whatever the data says; what the
  * data does not fill is zeros.
  */
 #include <lzo/lzo1x.h>
+#include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
 
-#include "priv.h"
+#include "mkfs.h"
 
 static int unzlib(const uint8_t *in, size_t in_len, uint8_t *out,
 		  size_t out_len, size_t *got)
@@ -107,4 +108,105 @@ int btrfs_decompress(unsigned type, const uint8_t *in, size_t in_len,
 	if (!err)
 		memset(out + got, 0, out_len - got);
 	return err;
+}
+
+/* ---- packing --------------------------------------------------------------*/
+
+struct btrfs_packer {
+	unsigned type;
+	int level;
+	ZSTD_CCtx *zstd;
+	void *lzo;
+	uint8_t *lzo_out; /* one packed sector, at its worst */
+};
+
+#define LZO_WORST (BTRFS_SECTOR + BTRFS_SECTOR / 16 + 64 + 3)
+
+void btrfs_packer_free(struct btrfs_packer *p)
+{
+	if (!p)
+		return;
+	ZSTD_freeCCtx(p->zstd);
+	free(p->lzo);
+	free(p->lzo_out);
+	free(p);
+}
+
+struct btrfs_packer *btrfs_packer_new(unsigned type, int level)
+{
+	struct btrfs_packer *p = calloc(1, sizeof(*p));
+	bool ok = p;
+
+	if (p) {
+		p->type = type;
+		p->level = level ? level : 3;
+	}
+	if (ok && type == BTRFS_COMPRESS_ZSTD)
+		ok = (p->zstd = ZSTD_createCCtx());
+	if (ok && type == BTRFS_COMPRESS_LZO) {
+		p->lzo = malloc(LZO1X_1_MEM_COMPRESS);
+		p->lzo_out = malloc(LZO_WORST);
+		ok = p->lzo && p->lzo_out;
+	}
+	if (ok)
+		return p;
+	btrfs_packer_free(p);
+	return NULL;
+}
+
+static size_t pack_zlib(struct btrfs_packer *p, const uint8_t *in, size_t len,
+			uint8_t *out, size_t room)
+{
+	uLongf n = room;
+
+	return compress2(out, &n, in, len, p->level) == Z_OK ? n : 0;
+}
+
+static size_t pack_lzo(struct btrfs_packer *p, const uint8_t *in, size_t len,
+		       uint8_t *out, size_t room)
+{
+	size_t at = sizeof(r3_le32);
+	r3_le32 v;
+
+	if (room < at)
+		return 0;
+	for (size_t done = 0; done < len; done += BTRFS_SECTOR) {
+		size_t pad = BTRFS_SECTOR - at % BTRFS_SECTOR;
+		lzo_uint n = LZO_WORST;
+
+		lzo1x_1_compress(in + done, r3_min(len - done, BTRFS_SECTOR),
+				 p->lzo_out, &n, p->lzo);
+		if (pad < sizeof(v)) {
+			if (at + pad > room)
+				return 0;
+			memset(out + at, 0, pad);
+			at += pad;
+		}
+		if (n > room || at + sizeof(v) + n > room)
+			return 0;
+		v = to_le32((uint32_t)n);
+		memcpy(out + at, &v, sizeof(v));
+		memcpy(out + at + sizeof(v), p->lzo_out, n);
+		at += sizeof(v) + n;
+	}
+	v = to_le32((uint32_t)at);
+	memcpy(out, &v, sizeof(v));
+	return at;
+}
+
+size_t btrfs_pack(struct btrfs_packer *p, const uint8_t *in, size_t len,
+		  uint8_t *out, size_t room)
+{
+	size_t n;
+
+	switch (p->type) {
+	case BTRFS_COMPRESS_ZLIB:
+		return pack_zlib(p, in, len, out, room);
+	case BTRFS_COMPRESS_LZO:
+		return pack_lzo(p, in, len, out, room);
+	case BTRFS_COMPRESS_ZSTD:
+		n = ZSTD_compressCCtx(p->zstd, out, room, in, len, p->level);
+		return ZSTD_isError(n) ? 0 : n;
+	}
+	return 0;
 }

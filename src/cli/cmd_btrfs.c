@@ -234,6 +234,28 @@ static const struct r3_opt check_opts[] = {
 	{ 0 },
 };
 
+static const struct r3_opt mkfs_opts[] = { /* order: cmd_btrfs_mkfs.c */
+	{ .name = "rootdir", .arg = "DIR", .letter = 'r',
+	  .help = "copy what is in DIR" },
+	{ .name = "subvol", .arg = "[ro:|default:]PATH",
+	  .help = "make this directory of DIR a subvolume; repeatable" },
+	{ .name = "compress", .arg = "ALGO[:LEVEL]",
+	  .help = "zlib, lzo or zstd" },
+	{ .name = "size", .arg = "BYTES",
+	  .help = "size of the file system; else what it needs" },
+	{ .name = "csum", .arg = "TYPE",
+	  .help = "crc32c, xxhash64, sha256 or blake2b" },
+	{ .name = "label", .arg = "TEXT", .letter = 'L', .help = "its name" },
+	{ .name = "nodesize", .arg = "BYTES",
+	  .help = "4K to 64K; usually 16K" },
+	{ .name = "block-group-tree",
+	  .help = "block groups in a tree of their own: quicker mounts" },
+	{ .name = "threads", .arg = "N", .help = "threads that compress" },
+	{ .name = "force", .letter = 'f',
+	  .help = "overwrite what is there" },
+	{ 0 },
+};
+
 static const struct r3_cmd stream_cmds[] = {
 	{ .name = "dump", .args = "[FILE]", .max_args = 1,
 	  .opts = stream_opts, .run = run_stream_dump,
@@ -242,6 +264,9 @@ static const struct r3_cmd stream_cmds[] = {
 };
 
 const struct r3_cmd r3_cmd_btrfs[] = {
+	{ .name = "mkfs", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	  .opts = mkfs_opts, .run = r3_btrfs_cmd_mkfs,
+	  .summary = "make a file system, from a directory or empty" },
 	{ .name = "info", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = json_opts, .run = run_info,
 	  .summary = "what the file system is, and its chunks" },

@@ -22,6 +22,7 @@ int btrfs_close_image(struct btrfs_image *img, int err);
 int r3_btrfs_cmd_ls(const struct r3_args *args);
 int r3_btrfs_cmd_cat(const struct r3_args *args);
 int r3_btrfs_cmd_get(const struct r3_args *args);
+int r3_btrfs_cmd_mkfs(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
 
 #endif
