@@ -288,7 +288,7 @@ struct r3_btrfs_mkfs_result {
  * @why: filled on failure; then what is on the device is no file system
  *
  * Trees are written bottom up and every byte once; the super block comes last.
- * Return: 0, -EINVAL (options), -ENOSPC (the text says how much is needed),
+ * Return: 0, -EINVAL (options), -ENOSPC (opts->size is too small),
  * -E2BIG (an xattr or a symbolic link that no node can hold), or what reading
  * or writing said.
  */

@@ -180,6 +180,10 @@ enum btrfs_csum_type {
 #define BTRFS_INODE_PREALLOC   UINT64_C(0x10)
 #define BTRFS_INODE_COMPRESS   UINT64_C(0x800)
 
+/* in a root item's inode: its flags and limit are set, not left from before
+ * kernel 2.6.38 */
+#define BTRFS_INODE_ROOT_ITEM_INIT (UINT64_C(1) << 31)
+
 /* root item flags */
 #define BTRFS_ROOT_RDONLY UINT64_C(0x1)
 #define BTRFS_ROOT_DEAD	  (UINT64_C(1) << 48)

@@ -251,7 +251,8 @@ static void put_root(struct mkfs_tree *t, const struct btrfs_root *root,
 		.inode = { .generation = to_le64(1), .size = to_le64(3),
 			   .nbytes = to_le64(m->nodesize),
 			   .nlink = to_le32(1),
-			   .mode = to_le32(S_IFDIR | 0755) },
+			   .mode = to_le32(S_IFDIR | 0755),
+			   .flags = to_le64(BTRFS_INODE_ROOT_ITEM_INIT) },
 		.generation = to_le64(MKFS_GENERATION),
 		.root_dirid = to_le64(has_dir ? R3_BTRFS_ROOT_INO : 0),
 		.bytenr = to_le64(root->bytenr),
@@ -628,7 +629,7 @@ static uint64_t last_trees_bound(const struct mkfs *m)
 }
 
 /* Where the device ends: as told, or after the last chunk with some room for
- * the kernel to make new ones. */
+ * the kernel to make new ones: a scrub alone takes 100 MiB of them. */
 static int set_size(struct mkfs *m)
 {
 	uint64_t used = m->next_physical, room;
@@ -637,7 +638,7 @@ static int set_size(struct mkfs *m)
 		m->res.total_bytes = r3_align_down(m->limit, BTRFS_SECTOR);
 		return 0;
 	}
-	room = r3_max(64 * R3_MIB, used / 10);
+	room = r3_max(256 * R3_MIB, used / 4);
 	m->res.total_bytes = (used + room + R3_MIB - 1) & ~(R3_MIB - 1);
 	return 0;
 }

@@ -10,7 +10,8 @@
 /* By index in the table of options, which is in cmd_btrfs.c. */
 enum { OPT_ROOTDIR, OPT_SUBVOL, OPT_COMPRESS, OPT_SIZE, OPT_CSUM, OPT_LABEL,
        OPT_NODESIZE, OPT_GROUPS, OPT_THREADS, OPT_FORCE };
-enum { SUBVOLS_MAX = 4096, SIGNATURES = 128 * 1024 };
+enum { SUBVOLS_MAX = 4096, SIGNATURES = 128 * 1024,
+       FILE_SIZE_MIN = 32 << 20 };
 
 struct progress {
 	bool tty;
@@ -131,8 +132,24 @@ static bool is_empty(struct r3_btrfs_dev *dev)
 	return empty;
 }
 
-/* Open, or make the file.  An existing one keeps its size, unless another one
- * was asked for; a new or empty one grows. */
+/* A block device has its size; a file keeps it, unless another one was asked
+ * for or it is too small to mean anything: then it grows. */
+static int take_size(const char *name, uint64_t have, uint64_t *size)
+{
+	struct stat st;
+	bool block = !stat(name, &st) && S_ISBLK(st.st_mode);
+
+	if (block && *size > have) {
+		fprintf(stderr, "%s: has only %llu bytes\n", name,
+			(unsigned long long)have);
+		return R3_EXIT_FAILED;
+	}
+	if (!*size && (block || have >= FILE_SIZE_MIN))
+		*size = have;
+	return 0;
+}
+
+/* Open, or make the file. */
 static int open_target(const struct r3_args *args,
 		       struct r3_btrfs_mkfs_options *o,
 		       struct r3_btrfs_dev **dev)
@@ -155,9 +172,10 @@ static int open_target(const struct r3_args *args,
 		r3_btrfs_dev_close(*dev);
 		return R3_EXIT_FAILED;
 	}
-	if (!o->size)
-		o->size = (*dev)->size;
-	return 0;
+	err = take_size(name, (*dev)->size, &o->size);
+	if (err)
+		r3_btrfs_dev_close(*dev);
+	return err;
 }
 
 /* A file gets its size; a block device has to be large enough. */

@@ -23,7 +23,7 @@ ROWS = [
     ("block group tree, one thread", ["--block-group-tree", "--size", "900M",
                                       "--compress", "zstd", "--threads", "1",
                                       *SUBVOLS]),
-    ("fixed size, just enough", ["--size", "120M", "--label", "a label"]),
+    ("fixed size, just enough", ["--size", "300M", "--label", "a label"]),
 ]
 
 
@@ -113,8 +113,10 @@ def many_links(k):
 
 def refused(k, source):
     image = k.path("no.img")
+    with open(f"{source}/more", "wb") as f:
+        f.write(os.urandom(40 << 20))
     rows = [
-        (["--size", "50M"], b"not enough"),
+        (["--size", "33M"], b"not enough"),
         (["--size", "1M"], b"32 MiB"),
         (["--csum", "md5"], b"there is no checksum"),
         (["--subvol", "nowhere"], b"no such directory"),
