@@ -46,7 +46,7 @@ static void done(struct nvme_io *io, int err)
 static int open_all(const char *bdf, bool irq)
 {
 	struct nvme_conf conf = { .name = bdf, .queues = 1, .queue_size = 256,
-				  .interrupts = irq, .doorbell_buffer = true,
+				  .interrupts = irq, .doorbell_buffer = !getenv("PLAIN"),
 				  .timeout_ms = 10000 };
 	static struct r3_vfio_fds fds;
 	struct r3_device *dev;

@@ -10,7 +10,7 @@
 
 #define PART	    "driver/nvme"
 #define BATCH	    64	 /* requests of one queue in one round */
-#define STOP_MS	    3000 /* a queue that stops waits this long */
+#define STOP_MS	    1000 /* a queue that stops waits so long, then resets */
 #define NOTE_MAGIC  0x336e6f74u
 #define NEVER	    UINT64_MAX
 #define WILD	    UINT64_C(0x7e00000000) /* mapped for nobody */
@@ -137,7 +137,7 @@ static int cut_off(struct blk_queue *q, const char *why)
 {
 	struct blk *b = q->blk;
 
-	r3_server_stats(b->server)->clients_refused++;
+	b->cut = true;
 	r3_vub_fail(b->vub, -EPROTO, why);
 	return -EPROTO;
 }
@@ -161,6 +161,7 @@ static int take(struct blk_queue *q, uint64_t now_ns)
 		req_get(q);
 		r = blk_parse(&b->disk, &req->vq, &req->cmd);
 		if (r < 0) {
+			r3_vq_device_push(q->vq, &req->vq, 0);
 			req_put(req);
 			return cut_off(q, "a request without room for its "
 					  "status");
@@ -345,14 +346,21 @@ static void queue_stop(void *ctx, unsigned i)
 {
 	struct blk *b = ctx;
 	struct blk_queue *q = &b->queue[i];
-	uint64_t end = r3_now_ns() + STOP_MS * R3_NS_PER_MS;
+	uint64_t start = r3_now_ns();
+	bool reset = false;
 
 	while (q->in_flight && b->ctrl->state != NVME_DOWN) {
 		uint64_t now = r3_now_ns();
+		uint64_t ms = (now - start) / R3_NS_PER_MS;
 
-		if (now > end) {
+		if (ms > 2 * STOP_MS) {
 			nvme_ctrl_drop(b->ctrl, "a client had to wait for it");
 			break;
+		}
+		if (ms > STOP_MS && !reset && b->ctrl->state == NVME_READY) {
+			reset = true; /* and what is in flight again */
+			nvme_ctrl_reset(b->ctrl, "a queue could not be "
+					"stopped in time", now);
 		}
 		nvme_ctrl_poll(b->ctrl, now);
 		nvme_ctrl_tick(b->ctrl, now);
@@ -413,6 +421,7 @@ static void closed(void *ctx, int why)
 	struct blk *b = ctx;
 
 	b->vub = NULL;
+	b->cut = false;
 	r3_server_stats(b->server)->clients = 0;
 	if (why == -EPROTO)
 		r3_server_stats(b->server)->clients_refused++;
@@ -508,7 +517,7 @@ unsigned blk_poll(struct blk *b, uint64_t now_ns)
 	} else {
 		for (unsigned i = 0; i < b->queues && b->vub; i++) {
 			struct blk_queue *q = &b->queue[i];
-			int r = q->vq && !q->vq->broken ? take(q, now_ns) : 0;
+			int r = q->vq && !b->cut ? take(q, now_ns) : 0;
 
 			if (r < 0)
 				break;
@@ -536,7 +545,7 @@ bool blk_arm(struct blk *b)
 		struct blk_queue *q = &b->queue[i];
 
 		/* without a free request we wait for the device */
-		if (q->vq && !q->vq->broken && req_peek(q) && !b->suspects)
+		if (q->vq && !b->cut && req_peek(q) && !b->suspects)
 			work |= r3_vq_device_arm(q->vq);
 	}
 	return work;
@@ -545,7 +554,7 @@ bool blk_arm(struct blk *b)
 void blk_disarm(struct blk *b)
 {
 	for (unsigned i = 0; i < b->queues && b->vub; i++) {
-		if (b->queue[i].vq && !b->queue[i].vq->broken)
+		if (b->queue[i].vq && !b->cut)
 			r3_vq_device_disarm(b->queue[i].vq);
 	}
 }
