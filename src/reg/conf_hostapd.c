@@ -265,6 +265,8 @@ static void apply_mode(struct hostapd *s)
 {
 	struct conf_radio *r = &s->r;
 	bool five = !strcmp(s->mode, "a");
+	struct r3_reg_place at = s->mode_at.line ? s->mode_at :
+						   r->net.channel_at;
 
 	r->band_known = true;
 	r->band = five ? R3_REG_BAND_5GHZ :
@@ -274,17 +276,25 @@ static void apply_mode(struct hostapd *s)
 		r->band_known = false;
 	r->net.no_ofdm = !strcmp(s->mode, "b");
 	if (r->channel && r->channel <= 14 && five && s->op_class < 131)
-		conf_say(s->f, R3_REG_ERROR, s->mode_at, "hw_mode=g",
+		conf_say(s->f, R3_REG_ERROR, at, "hw_mode=g",
 			 "hw_mode=a is 5 and 6 GHz, channel %u is in 2.4 GHz",
 			 r->channel);
 	else if (r->channel > 14 && r->band_known &&
 		 r->band == R3_REG_BAND_2GHZ)
-		conf_say(s->f, R3_REG_ERROR, s->mode_at, "hw_mode=a",
-			 "hw_mode=%s is 2.4 GHz, channel %u is not", s->mode,
-			 r->channel);
+		conf_say(s->f, R3_REG_ERROR, at, "hw_mode=a",
+			 "hw_mode=%s%s is 2.4 GHz, channel %u is not", s->mode,
+			 s->mode_at.line ? "" : " (the default)", r->channel);
 	else
 		return;
 	r->band_known = false;
+}
+
+/* 802.11g and n can't run on channel 14; hostapd would not say so. */
+static void check_channel_14(struct hostapd *s)
+{
+	if (s->r.channel == 14 && !strcmp(s->mode, "g"))
+		conf_say(s->f, R3_REG_WARNING, s->mode_at, "hw_mode=b",
+			 "channel 14 is for 802.11b alone");
 }
 
 static void finish(struct hostapd *s, struct r3_reg_conf *out)
@@ -304,6 +314,7 @@ static void finish(struct hostapd *s, struct r3_reg_conf *out)
 	if (!s->seen_channel)
 		n->any_channel = true;
 	apply_mode(s);
+	check_channel_14(s);
 	apply_width(s);
 	apply_op_class(s);
 	if (!s->r.disabled && conf_resolve(&s->r, s->f))
