@@ -151,8 +151,9 @@ int r3_device_post(struct r3_device *dev, unsigned region, uint64_t off,
  * @out: unmapped by r3_device_unmap_region() or r3_device_close()
  *
  * Return: 0, -EINVAL, -EOPNOTSUPP (not mappable), or what mmap() said.
- * Access through it may raise SIGBUS on VFIO when the device is unplugged or
- * in low power.
+ * It is guarded (r3_guard_add()): when what is behind it goes away (the device
+ * is unplugged or in low power, a server truncates its file), reads give zeros,
+ * writes reach nobody, and R3_DEVICE_LOST is told.
  */
 int r3_device_map_region(struct r3_device *dev, unsigned region, uint64_t off,
 			 uint64_t len, int prot, volatile void **out);
@@ -203,7 +204,8 @@ int r3_device_irq_trigger(struct r3_device *dev, unsigned index,
 
 /* What may happen to a device on its own. */
 enum {
-	R3_DEVICE_LOST = 1,  /* the peer has closed; close and open anew */
+	R3_DEVICE_LOST = 1,  /* the peer or a mapped region has gone; close and
+			      * open anew */
 	R3_DEVICE_ERROR = 2, /* uncorrected PCIe error: reset needed */
 	R3_DEVICE_WANTED = 4, /* the kernel wants it back (unbind, unplug):
 			       * close it soon */

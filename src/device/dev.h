@@ -13,6 +13,7 @@
 
 #define DEVICE_MAPS_MAX 64 /* of regions, at once */
 #define DEVICE_INFO_MAX 4096 /* bytes of a region's description */
+#define DEVICE_TAG_GUARD 99 /* of guard_fd among the events */
 
 struct device_ops {
 	void (*close)(struct r3_device *dev);
@@ -41,11 +42,13 @@ struct r3_device {
 	const struct device_ops *ops;
 	struct r3_space *space;
 	int event_fd; /* epoll over what tells of events */
+	int guard_fd; /* signalled when a mapped region has gone */
 	struct r3_device_region regions[R3_DEVICE_REGIONS_MAX];
 	struct r3_device_irq irqs[R3_DEVICE_IRQS_MAX];
 	struct {
 		void *addr;
 		size_t len;
+		struct r3_guard guard;
 	} maps[DEVICE_MAPS_MAX];
 };
 

@@ -2,6 +2,7 @@
 /* device.c - PCI devices: what both back ends share */
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,8 +16,15 @@ int device_init(struct r3_device *dev, const struct device_ops *ops,
 	dev->ops = ops;
 	dev->info.backend = backend;
 	strncpy(dev->info.name, name, sizeof(dev->info.name) - 1);
+	dev->guard_fd = -1;
 	dev->event_fd = epoll_create1(EPOLL_CLOEXEC);
-	return dev->event_fd < 0 ? -errno : 0;
+	if (dev->event_fd < 0)
+		return -errno;
+	dev->guard_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dev->guard_fd < 0)
+		return -errno;
+	return device_add_event(dev, dev->guard_fd, EPOLLIN,
+				DEVICE_TAG_GUARD);
 }
 
 int device_add_event(struct r3_device *dev, int fd, uint32_t events,
@@ -27,13 +35,22 @@ int device_add_event(struct r3_device *dev, int fd, uint32_t events,
 	return epoll_ctl(dev->event_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+static void unmap_slot(struct r3_device *dev, unsigned slot)
+{
+	r3_guard_del(&dev->maps[slot].guard);
+	munmap(dev->maps[slot].addr, dev->maps[slot].len);
+	dev->maps[slot].addr = NULL;
+}
+
 void device_fini(struct r3_device *dev)
 {
 	for (unsigned i = 0; i < DEVICE_MAPS_MAX; i++)
 		if (dev->maps[i].addr)
-			munmap(dev->maps[i].addr, dev->maps[i].len);
+			unmap_slot(dev, i);
 	if (dev->event_fd >= 0)
 		close(dev->event_fd);
+	if (dev->guard_fd >= 0)
+		close(dev->guard_fd);
 }
 
 void r3_device_close(struct r3_device *dev)
@@ -142,6 +159,8 @@ int r3_device_map_region(struct r3_device *dev, unsigned region, uint64_t off,
 		return -errno;
 	dev->maps[slot].addr = p;
 	dev->maps[slot].len = len;
+	/* An unplugged device, a server that truncates its file: SIGBUS. */
+	r3_guard_add(&dev->maps[slot].guard, p, len, dev->guard_fd);
 	*out = p;
 	return 0;
 }
@@ -149,10 +168,8 @@ int r3_device_map_region(struct r3_device *dev, unsigned region, uint64_t off,
 void r3_device_unmap_region(struct r3_device *dev, volatile void *addr)
 {
 	for (unsigned i = 0; i < DEVICE_MAPS_MAX; i++) {
-		if (!addr || dev->maps[i].addr != addr)
-			continue;
-		munmap(dev->maps[i].addr, dev->maps[i].len);
-		dev->maps[i].addr = NULL;
+		if (addr && dev->maps[i].addr == addr)
+			unmap_slot(dev, i);
 	}
 }
 

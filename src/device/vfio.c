@@ -14,6 +14,7 @@ struct vfio {
 	struct r3_device dev;
 	int fd; /* the caller's */
 	int event[2]; /* by tag; -1: the device has none */
+	bool gone; /* a mapped region has */
 	uint64_t at[R3_DEVICE_REGIONS_MAX]; /* of each region in fd */
 	unsigned active[R3_DEVICE_IRQS_MAX]; /* vectors set, from 0 */
 	/* of the largest set of eventfds, so that setting them allocates
@@ -119,19 +120,21 @@ static int vfio_irq_set(struct r3_device *dev, unsigned index, unsigned start,
 static unsigned vfio_events(struct r3_device *dev)
 {
 	struct vfio *v = vfio_of(dev);
-	struct epoll_event ev[2];
-	int n = epoll_wait(dev->event_fd, ev, 2, 0);
+	struct epoll_event ev[3];
+	int n = epoll_wait(dev->event_fd, ev, 3, 0);
 	unsigned events = 0;
 
 	for (int i = 0; i < n; i++) {
 		unsigned tag = ev[i].data.u32;
 		uint64_t count;
 
-		if (read(v->event[tag], &count, sizeof(count)) > 0)
+		if (tag == DEVICE_TAG_GUARD)
+			v->gone = true;
+		else if (read(v->event[tag], &count, sizeof(count)) > 0)
 			events |= tag == TAG_ERROR ? R3_DEVICE_ERROR
 						   : R3_DEVICE_WANTED;
 	}
-	return events;
+	return events | (v->gone ? R3_DEVICE_LOST : 0);
 }
 
 static int vfio_reset(struct r3_device *dev)

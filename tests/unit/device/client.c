@@ -406,6 +406,31 @@ static void truncated_memory(void **state)
 	fclose(file);
 }
 
+/* The same the other way: registers that the server truncates. */
+static void truncated_registers(void **state)
+{
+	struct sigaction sa = { .sa_sigaction = on_sigbus,
+				.sa_flags = SA_SIGINFO };
+	struct loopback l;
+	struct r3_device *dev;
+	volatile void *page;
+
+	(void)state;
+	sigaction(SIGBUS, &sa, NULL);
+	loopback_open(&l, true);
+	dev = open_device(l.client_fd);
+	assert_int_equal(r3_device_map_region(dev, BAR0, 0x1000, 0x1000,
+					      R3_READ | R3_WRITE, &page), 0);
+	*(volatile uint32_t *)page = 7;
+	assert_int_equal(r3_device_events(dev), 0);
+	assert_int_equal(ftruncate(l.bar_fd, 0x1000), 0);
+	*(volatile uint32_t *)page = 8;
+	assert_int_equal(r3_device_events(dev), R3_DEVICE_LOST);
+	assert_int_equal(r3_device_reset(dev), -ENOTCONN);
+	r3_device_close(dev);
+	loopback_close(&l);
+}
+
 static void resets(void **state)
 {
 	struct loopback l;
@@ -527,6 +552,7 @@ int main(void)
 		cmocka_unit_test(memory),
 		cmocka_unit_test(unsealed_memory),
 		cmocka_unit_test(truncated_memory),
+		cmocka_unit_test(truncated_registers),
 		cmocka_unit_test(resets),
 		cmocka_unit_test(a_client_comes_back),
 		cmocka_unit_test(the_server_goes),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* loopback.c - a small emulated device behind a vfio-user server, in a thread */
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
 #include "loopback.h"
 
@@ -159,8 +160,11 @@ void loopback_open(struct loopback *l, bool allow_unsealed)
 
 	memset(l, 0, sizeof(*l));
 	make_config(l);
-	l->bar_fd = r3_memfd("bar", LOOP_BAR);
+	l->bar_fd = allow_unsealed ? memfd_create("bar", MFD_CLOEXEC)
+				   : r3_memfd("bar", LOOP_BAR);
 	assert_true(l->bar_fd >= 0);
+	if (allow_unsealed)
+		assert_int_equal(ftruncate(l->bar_fd, LOOP_BAR), 0);
 	assert_int_equal(r3_map(l->bar_fd, 0, LOOP_BAR, R3_READ | R3_WRITE,
 				&bar), 0);
 	l->bar = bar;
