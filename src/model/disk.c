@@ -369,13 +369,16 @@ static int wait_for_direct(int fd)
 	return 0;
 }
 
-static int set_direct(int fd, bool direct)
+static int set_flags(int fd, bool direct)
 {
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0)
 		return -errno;
 	flags = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+	/* not ours to want when the file is somebody else's (EPERM) */
+	if (!fcntl(fd, F_SETFL, flags | O_NOATIME))
+		return 0;
 	return fcntl(fd, F_SETFL, flags) ? -errno : 0;
 }
 
@@ -388,7 +391,7 @@ int disk_open(struct disk *d, int fd, bool direct,
 
 	*d = (struct disk){ .fd = fd, .direct = direct, .done = done,
 			    .ctx = ctx };
-	err = set_direct(fd, direct);
+	err = set_flags(fd, direct);
 	if (!err && direct)
 		err = wait_for_direct(fd);
 	if (err)

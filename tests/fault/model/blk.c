@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* blk.c - a vhost-user-blk client for tests and benches */
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -191,6 +192,7 @@ static bool spun(struct blk *b)
 				return true;
 			__builtin_ia32_pause();
 		}
+		sched_yield(); /* the back end may want this processor */
 	} while (r3_now_ns() < until);
 	return false;
 }
