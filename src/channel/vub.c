@@ -81,7 +81,8 @@ static void readable(void *arg, uint32_t events)
 static void truncated(void *arg, uint32_t events)
 {
 	(void)events;
-	r3_vub_fail(arg, -EPROTO, "its memory file was truncated");
+	r3_vub_fail(arg, -EPROTO, "its memory was truncated, or there is no "
+		    "huge page left for it");
 }
 
 int vub_new(struct r3_vub **out, struct r3_loop *loop, int fd,

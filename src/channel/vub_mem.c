@@ -23,11 +23,11 @@ int vub_map_file(struct r3_vub *v, struct vub_map *m, int fd, uint64_t off,
 {
 	uint64_t start, end, page;
 	struct stat st;
-	int sealed;
 	void *p;
+	int err;
 
-	sealed = r3_memfd_check(fd, off, len);
-	if ((sealed && sealed != -EPERM) || fstat(fd, &st))
+	err = r3_memfd_check(fd, off, len);
+	if ((err && err != -EPERM) || fstat(fd, &st))
 		return -EPROTO;
 	page = page_of(&st);
 	start = r3_align_down(off, page);
@@ -41,8 +41,9 @@ int vub_map_file(struct r3_vub *v, struct vub_map *m, int fd, uint64_t off,
 	*m = (struct vub_map){ .fd = fd, .base = p, .len = end - start,
 			       .host = (uint8_t *)p + (off - start),
 			       .dev = st.st_dev, .ino = st.st_ino };
-	if (sealed)
-		r3_guard_add(&m->guard, p, m->len, v->fault_fd);
+	/* Sealed or not: a file that can't shrink is SIGBUS all the same where
+	 * no huge page, or no memory of its tmpfs, is left for it. */
+	r3_guard_add(&m->guard, p, m->len, v->fault_fd);
 	return 0;
 }
 

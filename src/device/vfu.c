@@ -106,6 +106,7 @@ static void detach(struct r3_vfu *v)
 	bool was_ready = v->state == VFU_READY;
 	const char *why = v->drop_why;
 	int fd = v->conn.fd;
+	eventfd_t n;
 
 	r3_loop_unwatch(v->loop, &v->conn);
 	close(fd);
@@ -117,6 +118,9 @@ static void detach(struct r3_vfu *v)
 	v->state = VFU_LISTEN;
 	vfu_irqs_drop(v);
 	vfu_dma_drop(v);
+	/* what it truncated is not the next one's fault */
+	if (v->guard_fd >= 0)
+		eventfd_read(v->guard_fd, &n);
 	if (was_ready && v->ops->detached)
 		v->ops->detached(v->ctx);
 	if (why) {
@@ -501,7 +505,8 @@ static void on_truncated(void *arg, uint32_t events)
 
 	(void)events;
 	eventfd_read(v->guard_fd, &n);
-	cut_off(v, "it has truncated memory that it gave us");
+	cut_off(v, "memory that it gave us was truncated, or there is no huge "
+		   "page left for it");
 }
 
 static int open_space(struct r3_vfu *v)

@@ -5,22 +5,19 @@
 #include "ring3/log.h"
 #include "vfu.h"
 
-/* ---- memory that its client could truncate ------------------------------ */
+/* ---- memory that its client could pull away ----------------------------- */
 
-/* The mapping's tag is its guard, 0 when its file is sealed. */
+/* The mapping's tag is its guard.  A sealed file has one too: it can't shrink,
+ * but where no huge page, no memory of its tmpfs is left, a touch is SIGBUS. */
 static struct r3_guard *guard_of(const struct r3_region *reg)
 {
 	return (struct r3_guard *)(uintptr_t)reg->tag;
 }
 
-static int new_guard(const struct r3_vfu *v, struct r3_space_mem *mem)
+static int new_guard(struct r3_space_mem *mem)
 {
-	struct r3_guard *g;
+	struct r3_guard *g = calloc(1, sizeof(*g));
 
-	if (!v->desc.allow_unsealed ||
-	    r3_memfd_check(mem->fd, mem->off, mem->len) != -EPERM)
-		return 0;
-	g = calloc(1, sizeof(*g));
 	mem->tag = (uintptr_t)g;
 	return g ? 0 : -ENOMEM;
 }
@@ -38,7 +35,7 @@ static int map_guarded(struct r3_vfu *v, uint64_t addr,
 		       struct r3_space_mem *mem, int prot)
 {
 	const struct r3_region *reg;
-	int err = new_guard(v, mem);
+	int err = new_guard(mem);
 
 	if (err)
 		return err;
@@ -48,8 +45,7 @@ static int map_guarded(struct r3_vfu *v, uint64_t addr,
 		return err;
 	}
 	reg = r3_space_find(v->space, addr, mem->len, 0);
-	if (guard_of(reg))
-		r3_guard_add(guard_of(reg), reg->host, reg->len, v->guard_fd);
+	r3_guard_add(guard_of(reg), reg->host, reg->len, v->guard_fd);
 	if (v->ops->dma_added)
 		v->ops->dma_added(v->ctx, reg);
 	return 0;
