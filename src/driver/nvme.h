@@ -91,8 +91,8 @@ struct nvme_cmd {
 };
 
 struct nvme_counts {
-	uint64_t commands, completions, bounced, retried, resets, aborts,
-		timeouts;
+	uint64_t commands, completions, bounced, retried, failed, resets,
+		aborts, timeouts;
 };
 
 struct nvme_ioq {

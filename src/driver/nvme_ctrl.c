@@ -70,10 +70,10 @@ static size_t lay_out(struct nvme_ctrl *c)
 	for (unsigned i = 0; i < c->conf.queues; i++) {
 		struct nvme_ioq *q = &c->ioq[i];
 
-		q->lists = c->mem + at;
+		q->lists = c->mem ? c->mem + at : NULL;
 		q->lists_iova = c->mem_iova + at;
 		at += lists;
-		q->bounce = c->mem + at;
+		q->bounce = c->mem ? c->mem + at : NULL;
 		q->bounce_iova = c->mem_iova + at;
 		at += NVME_BOUNCES * NVME_BOUNCE_LEN;
 	}

@@ -325,11 +325,13 @@ static void finish(struct nvme_ctrl *c, struct nvme_ioq *ioq,
 		append(ioq, io);
 		return;
 	}
-	if (io->status)
+	/* not one line for each: the 1st, 2nd, 4th, 8th ... */
+	if (io->status && r3_is_pow2(++c->counts.failed))
 		r3_log(R3_WARN, "driver/nvme", c->conf.name,
-		       "the device failed a request: opcode=%u lba=%llu "
-		       "status=0x%x", io->op, (unsigned long long)io->lba,
-		       io->status);
+		       "the device failed a request: op=%u lba=%llu "
+		       "status=0x%x failed_so_far=%llu", io->op,
+		       (unsigned long long)io->lba, io->status,
+		       (unsigned long long)c->counts.failed);
 	io->done(io, io->status ? errno_of(io->status) : 0);
 }
 
