@@ -10,7 +10,9 @@
 #include "ring3/log.h"
 #include "vub.h"
 
-#define MESSAGES_MAX 32 /* taken in one go; others may be waiting */
+#define MESSAGES_MAX 32	   /* taken in one go; others may be waiting */
+#define FIRST_MS     30000 /* QEMU connects before it sets up its machine */
+#define PART_MS	     5000  /* from the first byte of a message to its last */
 
 static void close_later(void *arg)
 {
@@ -36,6 +38,19 @@ static const char *what_of(const struct r3_vub *v, char *text, size_t room)
 	return text;
 }
 
+/* Who is silent keeps others from being served. */
+static void too_slow(void *arg)
+{
+	r3_vub_fail(arg, -ETIMEDOUT, "no whole message in time");
+}
+
+static void set_deadline(struct r3_vub *v, unsigned ms)
+{
+	if (!v->deadline.next)
+		r3_timer_set(v->loop, &v->deadline, ms * R3_NS_PER_MS,
+			     too_slow, v);
+}
+
 /* 1: there may be more. */
 static int one_message(struct r3_vub *v)
 {
@@ -51,7 +66,10 @@ static int one_message(struct r3_vub *v)
 		return 0;
 	}
 	if (n > 0) {
-		int err = vub_message(v);
+		int err;
+
+		r3_timer_cancel(&v->deadline);
+		err = vub_message(v);
 
 		if (!err) {
 			vu_in_reset(&v->in);
@@ -62,7 +80,9 @@ static int one_message(struct r3_vub *v)
 	}
 	if (n < 0)
 		r3_vub_fail(v, n, what_of(v, text, sizeof(text)));
-	else if (!v->in.got)
+	else if (v->in.got)
+		set_deadline(v, PART_MS);
+	else
 		v->s->busy = 0;
 	return 0;
 }
@@ -166,6 +186,7 @@ void vub_free(struct r3_vub *v)
 	}
 	vu_in_reset(&v->in);
 	r3_timer_cancel(&v->closing);
+	r3_timer_cancel(&v->deadline);
 	r3_loop_unwatch(v->loop, &v->watch);
 	r3_loop_unwatch(v->loop, &v->fault);
 	close(v->fault_fd);
@@ -198,6 +219,7 @@ int r3_vub_open(struct r3_vub **out, struct r3_loop *loop, int fd,
 		return err;
 	}
 	v->s->busy = 0;
+	set_deadline(v, FIRST_MS);
 	*out = v;
 	return 0;
 }

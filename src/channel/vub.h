@@ -95,6 +95,7 @@ struct r3_vub {
 	bool resuming; /* what comes back is kept already */
 	int failed; /* the errno; closing is on its way */
 	struct r3_timer closing;
+	struct r3_timer deadline; /* for the first message, or half a one */
 	struct vub_queue queue[];
 };
 

@@ -431,11 +431,22 @@ def left_in_the_middle(connect):
             f.raw(whole[:cut], [f.own(memory())])
 
 
+def half_a_message(connect):
+    """And then silence, with the connection open: others wait 5 s, no more."""
+    f = connect(timeout=8)
+    f.hello()
+    f.ping()
+    f.raw(struct.pack('=III', front.SET_FEATURES, 1, 8) + b'1234')
+    LEFT_OPEN.append(f)
+
+
+LEFT_OPEN = []
 ATTACKS = [garbage, sizes, every_request_empty, every_request_with_fds,
            table_tricks, counts_that_lie, many_regions, truncated_memory,
            no_huge_page_left, rings, random_rings, requests_at_the_edge,
            rings_elsewhere, strange_kicks, full_call, inflight, a_flood,
-           connections, settings_while_running, left_in_the_middle]
+           connections, settings_while_running, left_in_the_middle,
+           half_a_message]
 
 
 # ---- and what it may not do -------------------------------------------------
@@ -443,7 +454,7 @@ ATTACKS = [garbage, sizes, every_request_empty, every_request_with_fds,
 def serves(node, text):
     """A decent client writes and reads."""
     data = (text * 4096).encode()[:4096]
-    with Front(node.sock) as f:
+    with Front(node.sock, timeout=10) as f:
         f.ready()
         f.fill(data)
         assert f.request(1, 80) == 0, 'write failed'
