@@ -91,14 +91,16 @@ FIELDS(dev_fields) = {
 	F(btrfs_dev_item, devid, 8), F(btrfs_dev_item, total_bytes, 8),
 	F(btrfs_dev_item, bytes_used, 8), F(btrfs_dev_item, io_align, 4),
 	F(btrfs_dev_item, io_width, 4), F(btrfs_dev_item, sector_size, 4),
-	{ "dev_type", offsetof(struct btrfs_dev_item, type), 8 }, F(btrfs_dev_item, generation, 8),
+	{ "dev_type", offsetof(struct btrfs_dev_item, type), 8 },
+	F(btrfs_dev_item, generation, 8),
 	F(btrfs_dev_item, uuid, PRINT_UUID),
 	F(btrfs_dev_item, fsid, PRINT_UUID),
 };
 
 FIELDS(chunk_fields) = {
 	F(btrfs_chunk, length, 8),	 F(btrfs_chunk, owner, 8),
-	F(btrfs_chunk, stripe_len, 8),	 { "chunk_type", offsetof(struct btrfs_chunk, type), PRINT_HEX },
+	F(btrfs_chunk, stripe_len, 8),
+	{ "chunk_type", offsetof(struct btrfs_chunk, type), PRINT_HEX },
 	F(btrfs_chunk, io_align, 4),	 F(btrfs_chunk, io_width, 4),
 	F(btrfs_chunk, sector_size, 4),	 F(btrfs_chunk, num_stripes, 2),
 	F(btrfs_chunk, sub_stripes, 2),
