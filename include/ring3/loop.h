@@ -60,6 +60,13 @@ int r3_loop_rewatch(struct r3_loop *loop, struct r3_watch *w, uint32_t events);
 /* Before the fd is closed.  Events already fetched for it are dropped. */
 void r3_loop_unwatch(struct r3_loop *loop, struct r3_watch *w);
 
+/**
+ * r3_drain() - take what is in an eventfd that others hold as well
+ * Never blocks, whatever they did to it meanwhile.
+ * Return: 0, also when it was empty; -EPIPE or what read said when it is none.
+ */
+int r3_drain(int fd);
+
 /* (Re)arm @t to fire once, @in_ns from now.  The timer must be zeroed before
  * its first use. */
 void r3_timer_set(struct r3_loop *loop, struct r3_timer *t, uint64_t in_ns,

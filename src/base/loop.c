@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ring3/loop.h"
@@ -80,6 +81,17 @@ void r3_loop_unwatch(struct r3_loop *loop, struct r3_watch *w)
 	}
 	w->fn = NULL;
 	w->fd = -1;
+}
+
+int r3_drain(int fd)
+{
+	uint64_t n;
+	struct iovec iov = { .iov_base = &n, .iov_len = sizeof(n) };
+	ssize_t got = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return got ? 0 : -EPIPE; /* a pipe at its end wakes us for ever */
 }
 
 void r3_timer_set(struct r3_loop *loop, struct r3_timer *t, uint64_t in_ns,

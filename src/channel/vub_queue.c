@@ -2,7 +2,6 @@
 /* vub_queue.c - a back end's queues: start, stop, kick, call */
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ring3/log.h"
@@ -176,18 +175,6 @@ void vub_stop_all(struct r3_vub *v)
 		vub_stop(v, i);
 }
 
-/* Never blocks, whoever else holds and reads it; 0 also when it was empty. */
-static int drain(int fd)
-{
-	uint64_t n;
-	struct iovec iov = { .iov_base = &n, .iov_len = sizeof(n) };
-	ssize_t got = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-
-	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	return got ? 0 : -EPIPE; /* no eventfd; it would wake us for ever */
-}
-
 static void kicked(void *arg, uint32_t events)
 {
 	struct vub_queue *q = arg;
@@ -196,7 +183,7 @@ static void kicked(void *arg, uint32_t events)
 	(void)events;
 	if (v->failed)
 		return;
-	if (drain(q->kick_fd)) {
+	if (r3_drain(q->kick_fd)) {
 		r3_vub_fail(v, -EPROTO, "kick fd can't be read");
 		return;
 	}
@@ -219,7 +206,7 @@ int vub_set_kick(struct r3_vub *v, unsigned i, int fd)
 	s->flags &= (uint8_t)~VUB_Q_KICK;
 	if (fd >= 0) {
 		s->flags |= VUB_Q_KICK;
-		err = drain(fd);
+		err = r3_drain(fd);
 		if (!err)
 			err = r3_loop_watch(v->loop, &q->kick, fd, EPOLLIN,
 					    kicked, q);

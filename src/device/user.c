@@ -400,6 +400,9 @@ static int pick_io_fd(const uint8_t *reply, size_t got, uint64_t off,
 			int fd = fcntl(fds[r3_get_le32(sub->fd_index)],
 				       F_DUPFD_CLOEXEC, 0);
 
+			/* its counter may be full: that must not stop us */
+			if (fd >= 0)
+				fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 			return fd < 0 ? -errno : fd;
 		}
 	}

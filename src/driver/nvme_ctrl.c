@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ring3/log.h"
+#include "ring3/loop.h"
 #include "nvme_admin.h"
 
 #define PART	    "driver/nvme"
@@ -721,7 +722,6 @@ int nvme_ctrl_wait_ready(struct nvme_ctrl *c, unsigned limit_ms)
 	for (;;) {
 		struct pollfd p = { .fd = c->irq_fd, .events = POLLIN };
 		uint64_t now = r3_now_ns();
-		eventfd_t n;
 
 		nvme_ctrl_tick(c, now);
 		if (c->state == NVME_READY)
@@ -733,7 +733,7 @@ int nvme_ctrl_wait_ready(struct nvme_ctrl *c, unsigned limit_ms)
 		if (now > end)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, 1) > 0)
-			eventfd_read(c->irq_fd, &n);
+			r3_drain(c->irq_fd);
 	}
 }
 

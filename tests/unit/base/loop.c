@@ -145,6 +145,25 @@ static void stops_with_a_code(void **state)
 	r3_loop_close(loop);
 }
 
+static void draining_never_blocks(void **state)
+{
+	int fd = eventfd(3, EFD_CLOEXEC), pipe_fd[2]; /* a blocking one */
+
+	(void)state;
+	ROW("full, then empty");
+	assert_int_equal(r3_drain(fd), 0);
+	assert_int_equal(r3_drain(fd), 0);
+	ROW("not for reading");
+	close(fd);
+	assert_int_equal(r3_drain(fd), -EBADF);
+	ROW("an empty pipe, then one at its end");
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(r3_drain(pipe_fd[0]), 0);
+	close(pipe_fd[1]);
+	assert_int_equal(r3_drain(pipe_fd[0]), -EPIPE);
+	close(pipe_fd[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +171,7 @@ int main(void)
 		cmocka_unit_test(a_removed_watch_is_not_called),
 		cmocka_unit_test(work_that_comes_late_is_not_slept_over),
 		cmocka_unit_test(stops_with_a_code),
+		cmocka_unit_test(draining_never_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
