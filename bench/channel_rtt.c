@@ -9,7 +9,7 @@
  * itself takes.  Packed, split: add, publish and look whether to kick; pop,
  * push, publish and look whether to call; get.  All in turns in each round,
  * since the same pair of processors is ten times slower at other times; the
- * ratio is taken within a round.  Medians of all rounds.
+ * ratio is taken within a round.  Medians of chunks, then of all rounds.
  */
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +24,8 @@
 
 #define ROUNDS_MAX 1000
 #define RING_SIZE  256
+#define CHUNK	   32 /* round trips between two looks at the clock */
+#define CHUNKS_MAX 8192
 #define GUEST	   UINT64_C(0x100000)
 
 enum { BARE, PACKED, PACKED_INFLIGHT, SPLIT, KINDS };
@@ -156,28 +158,6 @@ static void trip_ring(struct r3_vq_driver *q)
 		__builtin_ia32_pause();
 }
 
-/* Nanoseconds of one round trip, over @ms. */
-static double measure(struct r3_vq_driver *q, unsigned kind, unsigned ms)
-{
-	uint64_t start, now, trips = 0;
-
-	s->kind = kind;
-	while (s->ready != kind)
-		__builtin_ia32_pause();
-	start = r3_now_ns();
-	do {
-		for (unsigned i = 0; i < 256; i++) {
-			if (kind == BARE)
-				trip_bare();
-			else
-				trip_ring(&q[kind]);
-		}
-		trips += 256;
-		now = r3_now_ns();
-	} while (now - start < ms * R3_NS_PER_MS);
-	return (double)(now - start) / (double)trips;
-}
-
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -189,6 +169,32 @@ static double median(double *v, unsigned n)
 {
 	qsort(v, n, sizeof(*v), by_value);
 	return v[n / 2];
+}
+
+/* Nanoseconds of one round trip: the median of chunks of CHUNK, over @ms at
+ * least.  A chunk in which one side lost its processor is an outlier. */
+static double measure(struct r3_vq_driver *q, unsigned kind, unsigned ms)
+{
+	static double chunk[CHUNKS_MAX];
+	uint64_t start, from, now;
+	unsigned n = 0;
+
+	s->kind = kind;
+	while (s->ready != kind)
+		__builtin_ia32_pause();
+	start = now = r3_now_ns();
+	do {
+		from = now;
+		for (unsigned i = 0; i < CHUNK; i++) {
+			if (kind == BARE)
+				trip_bare();
+			else
+				trip_ring(&q[kind]);
+		}
+		now = r3_now_ns();
+		chunk[n++] = (double)(now - from) / CHUNK;
+	} while (now - start < ms * R3_NS_PER_MS && n < CHUNKS_MAX);
+	return median(chunk, n);
 }
 
 int main(int argc, char **argv)
