@@ -133,6 +133,7 @@ static int start(struct sup *sup)
 		err = sup_control_open(sup);
 	if (err)
 		return err;
+	sup_watch_faults(sup);
 	rise();
 	tick(sup);
 	for (unsigned i = 0; i < sup->node->server_count; i++)

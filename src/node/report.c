@@ -132,7 +132,7 @@ static json_t *server_status(const struct sup_server *s)
 	json_t *o = unit_status(&s->unit);
 	json_t *more = json_pack(
 		"{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:i}",
+		" s:I, s:I, s:I, s:i}",
 		"kind", s->plan->kind, "type", s->plan->type,
 		"device", device_of(s), "status", s->status,
 		"requests_per_s", s->requests_s, "bytes_per_s", s->bytes_s,
@@ -145,6 +145,7 @@ static json_t *server_status(const struct sup_server *s)
 		"resubmitted", (json_int_t)st.resubmitted,
 		"quarantined", (json_int_t)st.quarantined,
 		"resets", (json_int_t)st.resets,
+		"dma_faults", (json_int_t)s->dma_faults,
 		"kept_fds", (int)s->kept_count);
 
 	if (o && more)

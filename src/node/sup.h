@@ -75,6 +75,7 @@ struct sup_server {
 	int fds[R3_SERVER_KEYS_MAX]; /* by index in plan->opts; -1 */
 	struct r3_vfio_fds vfio[R3_SERVER_KEYS_MAX];
 	bool fence_failed;
+	uint64_t dma_faults; /* of its device, blocked */
 	struct sup_fd *kept;
 	unsigned kept_count;
 	int reopen; /* index in plan->opts of what it waits for; -1 */
@@ -107,8 +108,8 @@ struct sup {
 	int null;     /* /dev/null */
 	int mnt, net; /* an empty root, an empty network; -1: not possible */
 	bool namespaces; /* new ones can be made */
-	int lock, control, signals;
-	struct r3_watch control_watch, signal_watch;
+	int lock, control, signals, kernel_log;
+	struct r3_watch control_watch, signal_watch, kernel_log_watch;
 	struct r3_timer tick;
 	uint64_t start_ns, tick_ns;
 	struct sup_server *servers;
@@ -144,6 +145,9 @@ void sup_heard(void *server, uint32_t events);
 /* The path in "vfio-user:PATH". */
 const char *sup_socket_path(const struct r3_node_opt *o);
 void sup_hush(struct sup_server *s); /* its process is gone */
+
+/* faults.c */
+void sup_watch_faults(struct sup *sup);
 
 /* guest.c */
 int sup_guest_spawn(struct sup_guest *g);

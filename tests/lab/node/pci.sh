@@ -73,6 +73,16 @@ grep -o '"reads.*"reconnects": [0-9]*' verify.json | sed 's/^/# /'
 is "it was restarted three times"
 "$ring3" down n
 is "the node goes down"
+echo "inject = wild-lba:2048" >> n.conf
+"$ring3" up n.conf
+timeout 20 "$blkverify" run/n/nvme0.sock seconds=2 size=$((64 << 20)) \
+	>/dev/null 2>&1
+sleep 0.5
+grep -q "blocked.*device=$LAB_NVME addr=0x7e00.* direction=" \
+	run/n/log/supervisor.log && [[ $(field nvme0 dma_faults) -gt 0 ]]
+is "DMA outside the space is blocked, and reported by the supervisor"
+"$ring3" down n
+is "and that node goes down too"
 "$ring3" device unbind "$LAB_NVME" >unbind.log 2>&1
 is "the device goes back to the kernel's driver"
 echo "1..$number"
