@@ -59,6 +59,19 @@ class Model:
         return self.child.wait(10)
 
 
+class Cramped(Model):
+    """The same with a file that has room for 1 MiB of its 8."""
+
+    def __init__(self, folder):
+        self.path = f'{folder}/small.sock'
+        os.mkdir(f'{folder}/small')
+        self.child = subprocess.Popen(
+            ['unshare', '-m', 'sh', '-ec',
+             'mount -t tmpfs -o size=1M none "$1"; : > "$1/disk.img"; '
+             'exec "$2" nvme0 "file=$1/disk.img" "listen=$3" size=8M', 'sh',
+             f'{folder}/small', MODEL, self.path])
+
+
 class Supervised:
     """The same under its supervisor: in its sandbox."""
 
@@ -362,6 +375,25 @@ def direct(folder):
     ok(model.stop() == 0, 'direct: ends')
 
 
+def no_space(folder):
+    model = Cramped(folder)
+    c = Host(model.path)
+    c.map()
+    c.start()
+    c.queues()
+    # 2 MiB as 128 KiB each, twice: pages that are there stay writable
+    c.mem[EI:EI + 8 * 31] = struct.pack(
+        '<31Q', *(BASE + DATA + 4096 * i for i in range(1, 32)))
+    said = [c.rw(1, 256 * (i % 16), 256, BASE + DATA, BASE + EI)
+            for i in range(32)]
+    ok(said[0] == 0 and said[16] == 0 and said[15] == 0x81 and
+       set(said) == {0, 0x81}, 'no space: says so, and goes on')
+    ok(c.rw(2, 256 * 15, 8, BASE + DATA) == 0, 'no space: reads')
+    ok(c.run(1, 0, nsid=1)[0] == 0, 'no space: flushes')
+    c.close()
+    ok(model.stop() == 0, 'no space: ends')
+
+
 def hostile(model):
     """None of these may end the server."""
     for junk in (b'\0' * 16, b'\xff' * 64, os.urandom(4096),
@@ -405,6 +437,8 @@ def by_hand(folder):
         if model.child.poll() is None:
             model.child.kill()
     direct(folder)
+    if not os.geteuid():
+        no_space(folder)
 
 
 def supervised(folder):
