@@ -23,7 +23,7 @@ if [[ -z ${LAB:-} ]]; then
 	trap 'rm -f "$out"' EXIT
 	for kernel in "${kernels[@]}"; do
 		"$root/tests/lab/lab" --kernel "$kernel" --nvme 64M \
-			--modules vfio-pci --timeout 150 \
+			--modules vfio-pci --timeout 240 \
 			--env MESON_SOURCE_ROOT --env MESON_BUILD_ROOT \
 			-- bash "$0" >"$out" 2>&1
 		rc=$?
@@ -67,10 +67,14 @@ is() { # NAME: the condition was the command before
 	fi
 }
 
-up() {
+start() {
 	"$build/ring3-driver-nvme" nvme0 device="pci:$bdf" listen="$sock" \
 		"$@" 2>>driver.log &
 	driver=$!
+}
+
+up() {
+	start "$@"
 	for _ in $(seq 100); do
 		# the socket is there before the controller: ask the driver
 		"$blk_image" "$sock" flush 2>/dev/null && return 0
@@ -99,12 +103,12 @@ is "write zeroes, the whole disk"
 "$blk_image" "$sock" read all.img $size && cmp -n $size all.img /dev/zero
 is "it reads as zeros"
 
-"$blkverify" "$sock" seconds=10 size=$size seed=2 >verify.json 2>verify.log &
+"$blkverify" "$sock" seconds=8 size=$size seed=2 >verify.json 2>verify.log &
 verify=$!
 for _ in 1 2 3; do
 	sleep 1.$((RANDOM % 10))
 	down KILL
-	up
+	start # whoever connects waits until it is up
 done
 wait $verify
 is "killed three times with requests in flight: nothing lost"
@@ -122,6 +126,36 @@ is "what is behind it is trimmed"
 is "it reads back"
 down TERM
 is "the driver ends when asked"
+
+# the same under the supervisor: it holds the device, fences it, and the front
+# end's connection outlives the driver
+up && "$blk_image" "$sock" zero 0 $size
+down TERM
+cat >node.conf <<END
+[node]
+name = vfio
+[driver nvme0]
+type = nvme
+device = pci:$bdf
+END
+"$build/ring3" up node.conf >node.log 2>&1
+is "a node comes up with the device"
+"$blkverify" /run/ring3/vfio/nvme0.sock seconds=5 size=$size \
+	>verify.json 2>verify.log &
+verify=$!
+for _ in 1 2 3; do
+	sleep 1.$((RANDOM % 10))
+	kill -KILL "$("$build/ring3" status --json vfio |
+		      grep -o '"pid": *[0-9]*' | tail -n 1 |
+		      grep -o '[0-9]*$')"
+done
+wait $verify && grep -q '"reconnects": 0,' verify.json
+is "the driver killed three times: nothing lost, no connection anew"
+"$build/ring3" logs -n vfio >>node.log 2>&1
+"$build/ring3" down vfio >>node.log 2>&1
+
+up && "$blk_image" "$sock" write image && "$blk_image" "$sock" flush
+down TERM
 
 up inject=wild-lba:2048
 "$blk_image" "$sock" read wild $((2 << 20)) 2>/dev/null
@@ -148,7 +182,7 @@ dd if=image of="/dev/$disk" bs=1M count=4 oflag=direct conv=fsync status=none
 is "and we read what the kernel has written"
 down TERM
 if [[ $rc != 0 ]]; then
-	cat bind.log driver.log verify.log
+	cat bind.log driver.log node.log verify.log
 	dmesg | tail -n 20
 fi
 exit $rc
