@@ -298,22 +298,6 @@ static void mem_del(void *ctx, const struct r3_region *reg)
 	nvme_ctrl_unmap(b->ctrl, reg->iova, reg->len);
 }
 
-static int queue_start(void *ctx, unsigned i, struct r3_vq_device *vq)
-{
-	struct blk *b = ctx;
-	struct blk_queue *q = &b->queue[i];
-	int err;
-
-	/* durable writes until blk_poll() has seen what the client knows */
-	b->writeback = false;
-	b->features_seen = false;
-	q->vq = vq;
-	q->pushed = q->submitted = false;
-	err = take_inflight(q, r3_now_ns());
-	nvme_kick(b->ctrl, i);
-	return err;
-}
-
 /* Forget what is still waiting: it stays in the inflight region.  What was
  * submitted is at no device any more (DOWN). */
 static void forget(struct blk_queue *q)
@@ -375,6 +359,26 @@ static void queue_stop(void *ctx, unsigned i)
 	if (q->pushed)
 		r3_vq_device_publish(q->vq);
 	forget(q);
+}
+
+static int queue_start(void *ctx, unsigned i, struct r3_vq_device *vq)
+{
+	struct blk *b = ctx;
+	struct blk_queue *q = &b->queue[i];
+	int err;
+
+	/* durable writes until blk_poll() has seen what the client knows */
+	b->writeback = false;
+	b->features_seen = false;
+	q->vq = vq;
+	q->pushed = q->submitted = false;
+	err = take_inflight(q, r3_now_ns());
+	nvme_kick(b->ctrl, i);
+	/* what was taken before the one that made no sense is on its way, in
+	 * memory that is about to be unmapped */
+	if (err)
+		queue_stop(ctx, i);
+	return err;
 }
 
 static void kicked(void *ctx, unsigned i)
