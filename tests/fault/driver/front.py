@@ -51,6 +51,7 @@ class Front:
         self.mem = None
         self.used = 0
         self.size = 128
+        self.patience = timeout
 
     def __enter__(self):
         return self
@@ -172,11 +173,13 @@ class Front:
         for n, head in enumerate(heads):
             struct.pack_into('=H', self.mem,
                              AVAIL + 4 + 2 * ((idx + n) % self.size), head)
-        struct.pack_into('=H', self.mem, AVAIL + 2,
-                         (idx + (len(heads) if run is None else run)) & 65535)
+        # pack_into() would clear it first, for the back end to see
+        with memoryview(self.mem) as m, m[AVAIL + 2:AVAIL + 4] as two, \
+                two.cast('H') as word:
+            word[0] = (idx + (len(heads) if run is None else run)) & 65535
         os.eventfd_write(self.kick, 1)
 
-    def wait(self, count=1, seconds=5):
+    def wait(self, count=1):
         """Wait for so many more used entries."""
         poll = select.poll()
         poll.register(self.call, select.POLLIN)
@@ -186,7 +189,7 @@ class Front:
             if (idx - self.used) & 65535 >= count:
                 self.used = idx
                 return
-            events = poll.poll(seconds * 1000)
+            events = poll.poll(self.patience * 1000)
             if not events:
                 raise TimeoutError('no answer')
             if any(fd == self.sock.fileno() for fd, _ in events):

@@ -6,71 +6,19 @@ After each attack the driver is the same process, still up, and serves a decent
 client; after all of them neither it nor its supervisor holds more file
 descriptors or much more memory.
 """
-import json
 import mmap
 import os
 import random
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
 import front
 from front import Front, Gone, memory
-
-BUILD = os.environ['MESON_BUILD_ROOT']
-CONF = '''
-[node]
-name = hostile{pid}
-[model disk0]
-type = nvme
-file = {folder}/disk.img
-listen = {folder}/nvme.sock
-[driver nvme0]
-type = nvme
-device = disk0
-listen = {folder}/blk.sock
-hang_ms = 2000
-'''
-
-
-def ring3(*args):
-    return subprocess.run([f'{BUILD}/ring3', *args], text=True, check=True,
-                          timeout=60, stdout=subprocess.PIPE).stdout
-
-
-class Node:
-    def __init__(self, folder):
-        self.name = f'hostile{os.getpid()}'
-        self.sock = f'{folder}/blk.sock'
-        with open(f'{folder}/disk.img', 'wb') as f:
-            f.truncate(64 << 20)
-        with open(f'{folder}/n.conf', 'w') as f:
-            f.write(CONF.format(pid=os.getpid(), folder=folder))
-        os.environ['R3_RUNDIR'] = f'{folder}/run'
-        ring3('up', '-q', f'{folder}/n.conf')
-
-    def units(self):
-        status = json.loads(ring3('status', '--json', self.name))
-        units = {u['name']: u for u in status['servers']}
-        units['supervisor'] = {'pid': status['pid'], 'state': 'up',
-                               'restarts': 0}
-        return units
-
-    def held(self):
-        """fds and resident KiB of each process"""
-        out = {}
-        for name, unit in self.units().items():
-            pid = unit['pid']
-            with open(f'/proc/{pid}/status') as f:
-                rss = [int(line.split()[1]) for line in f
-                       if line.startswith('VmRSS:')][0]
-            out[name] = len(os.listdir(f'/proc/{pid}/fd')), rss
-        return out
-
+from hostnode import Node, serves
 
 # ---- attacks: each gets a function that connects ----------------------------
 
@@ -314,7 +262,7 @@ def strange_kicks(connect):
     try:
         for kick in fds:
             for call in (None, kick):
-                with connect() as f:
+                with connect(timeout=0.1) as f:
                     f.hello()
                     f.share()
                     f.queue(kick=kick, call=call)
@@ -451,18 +399,6 @@ ATTACKS = [garbage, sizes, every_request_empty, every_request_with_fds,
 
 # ---- and what it may not do -------------------------------------------------
 
-def serves(node, text):
-    """A decent client writes and reads."""
-    data = (text * 4096).encode()[:4096]
-    with Front(node.sock, timeout=10) as f:
-        f.ready()
-        f.fill(data)
-        assert f.request(1, 80) == 0, 'write failed'
-        f.fill(bytes(4096))
-        assert f.request(0, 80) == 0, 'read failed'
-        assert f.data() == data, 'other bytes read than written'
-
-
 def attempt(node, attack):
     before = node.units()
 
@@ -497,8 +433,9 @@ def main():
     failed = 0
     chosen = [a for a in ATTACKS if len(sys.argv) < 2 or
               a.__name__ in sys.argv[1:]]
+    node = Node(folder)
     try:
-        node = Node(folder)
+        node.up()
         serves(node, 'first')
         connections(lambda: Careful(node.sock))
         before = node.held()
@@ -509,7 +446,7 @@ def main():
                   f'{attack.__name__.replace("_", " ")}', flush=True)
             if why:
                 print(f'# {why}')
-                print('# ' + ring3('logs', '-n', node.name).replace(
+                print('# ' + node.logs().replace(
                     '\n', '\n# ')[-3000:])
         after = node.held()
         print(f'# fds and KiB before {before} after {after}')
@@ -519,8 +456,7 @@ def main():
         print(f'{"" if kept else "not "}ok {len(chosen) + 1} - nothing leaks')
         print(f'1..{len(chosen) + 1}')
     finally:
-        subprocess.run([f'{BUILD}/ring3', 'down', '-q',
-                        f'hostile{os.getpid()}'], timeout=60)
+        node.down()
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
 
