@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In a lab machine: mac80211_hwsim, hostapd and iw against `ring3 reg`.
+"""In a lab machine: hostapd and iw on mac80211_hwsim against `ring3 reg`.
 
 Each file of conf/ is given to hostapd and to `ring3 reg check`: both must take
 it, or both refuse it, and the file's name says which.  Kernel refusals of IBSS
@@ -10,56 +10,11 @@ and the time of `iw phy channels` with that of `ring3 reg show`.
 import glob
 import os
 import re
-import shutil
 import subprocess
-import sys
 import time
 
-SOURCE = os.environ['MESON_SOURCE_ROOT']
-RING3 = os.path.join(os.environ['MESON_BUILD_ROOT'], 'ring3')
-HERE = os.path.join(SOURCE, 'tests/lab/reg')
-DATA = os.path.join(SOURCE, 'tests/unit/reg/data')
-DB = ['--db', f'{DATA}/regulatory.db']
-count = failed = 0
-
-
-def row(name, good, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {count} - {name}', flush=True)
-    for line in [] if good else [x for w in why for x in str(w).splitlines()]:
-        print('#', line)
-
-
-def run(*args, timeout=30):
-    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       text=True, timeout=timeout)
-    return p.returncode, p.stdout
-
-
-def wait(what, limit_s):
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def start():
-    """The kernel looks for firmware in its first file system."""
-    target = '/proc/1/root/lib/firmware'
-    os.makedirs(target, exist_ok=True)
-    for name in ('regulatory.db', 'regulatory.db.p7s'):
-        shutil.copy(f'{DATA}/{name}', target)
-    code, out = run('modprobe', 'mac80211_hwsim', 'radios=2')
-    if code:
-        print(out)
-        print('SKIP: mac80211_hwsim can not be loaded')
-        sys.exit(77)
-    return wait(lambda: 'country 00' in run('iw', 'reg', 'get')[1]
-                and '755 - 928' in run('iw', 'reg', 'get')[1], 20)
+import live
+from live import DB, HERE, RING3, row, run, wait
 
 
 def set_country(cc):
@@ -127,24 +82,12 @@ def clamped():
 
 
 def channels(cc):
-    """Powers and disabled channels as iw prints them."""
     set_country(cc)
-    _, phy = run('iw', 'phy', 'phy0', 'channels')
-    theirs = {}
-    for m in re.finditer(r'\* (\d+) MHz \[\d+\] *(\(disabled\))?\n'
-                         r'(?:\s+Maximum TX power: ([\d.]+) dBm)?', phy):
-        theirs[int(m.group(1))] = None if m.group(2) else float(m.group(3))
+    theirs = live.iw_channels('phy0')
     _, out = run(RING3, 'reg', 'oracle', cc, *DB)
-    ours = {}
-    for m in re.finditer(r'^[013] ([\d,]+) : (DIS|p\d+)', out, re.M):
-        for f in m.group(1).split(','):
-            ours[int(f)] = (None if m.group(2) == 'DIS'
-                            else int(m.group(2)[1:]) / 100)
-    theirs = {f: p for f, p in theirs.items() if f > 2000}
-    different = {f: (theirs[f], ours.get(f)) for f in theirs
-                 if theirs[f] != ours.get(f)}
+    different = live.differences(theirs, live.our_channels(out))
     row(f'{cc}: {len(theirs)} channels as iw reports them',
-        len(theirs) > 80 and not different, different, phy[:300])
+        len(theirs) > 80 and not different, different)
 
 
 def once_ms(*args):
@@ -170,12 +113,11 @@ def speed():
         print(f'# {name}: {sorted(v)[4]:.1f} ms')
 
 
-row('mac80211_hwsim with the test\'s database', start())
+live.load('radios=2')
 configurations()
 joins()
 clamped()
 for country in ('US', 'DE', 'JP', '00'):
     channels(country)
 speed()
-print(f'1..{count}')
-sys.exit(1 if failed else 0)
+live.done()
