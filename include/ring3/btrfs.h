@@ -158,6 +158,7 @@ int r3_btrfs_lookup(struct r3_btrfs *fs, const char *path,
 struct r3_btrfs_stat {
 	struct stat st; /* st_dev is 0, st_blocks from nbytes */
 	uint64_t flags; /* bits as on disk: 1 NODATASUM, 2 NODATACOW, ... */
+	uint64_t rdev;	/* as on disk: minor, and major from bit 20 on */
 	uint64_t generation, transid;
 	struct timespec otime;
 };
@@ -196,6 +197,8 @@ struct r3_btrfs_extent {
 	uint64_t start, len;	 /* in the file; holes included */
 	uint64_t logical;	 /* 0: hole or inline */
 	uint64_t disk_len;	 /* bytes on disk */
+	uint64_t offset;	 /* of start in the (unpacked) extent */
+	uint64_t ram_len;	 /* of the whole extent, unpacked */
 	uint8_t compression;	 /* 0, 1 zlib, 2 lzo, 3 zstd */
 	bool prealloc, is_inline;
 };
@@ -297,6 +300,24 @@ int r3_btrfs_mkfs(struct r3_btrfs_dev *dev,
 		  struct r3_btrfs_mkfs_result *out, struct r3_btrfs_why *why);
 
 /* ---- send streams -------------------------------------------------------- */
+
+struct r3_btrfs_send_options {
+	unsigned proto;	 /* 1 or 2; 0: 1 */
+	bool compressed; /* send packed extents as they are; needs 2 */
+	void (*progress)(void *arg, uint64_t bytes); /* of stream; or NULL */
+	void *arg;
+};
+
+/**
+ * r3_btrfs_send() - write a read-only subvolume as a stream
+ *
+ * A full one: it needs nothing at the receiver.  Data that the subvolume holds
+ * twice (reflinks) is sent once; holes and preallocation are not sent.
+ * Return: 0, -EROFS (not read-only: it could change meanwhile), -ENOENT,
+ * -EINVAL (options), damage, or what writing said.
+ */
+int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
+		  const struct r3_btrfs_send_options *opts, FILE *out);
 
 /**
  * r3_btrfs_stream_dump() - print the commands of a send stream

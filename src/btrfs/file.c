@@ -7,8 +7,6 @@
 /* One piece of a file: an extent item, cut out. */
 struct piece {
 	struct r3_btrfs_extent x;
-	uint64_t skip; /* into the unpacked extent */
-	uint64_t ram_len;
 	const uint8_t *inline_data; /* valid while the cursor stands */
 	uint32_t inline_len;
 };
@@ -21,10 +19,10 @@ static void piece_fill(const struct btrfs_cursor *c, struct piece *p)
 	memset(p, 0, sizeof(*p));
 	p->x.start = c->key.offset;
 	p->x.compression = h->compression;
-	p->ram_len = le64(h->ram_bytes);
+	p->x.ram_len = le64(h->ram_bytes);
 	if (h->type == BTRFS_FILE_INLINE) {
 		p->x.is_inline = true;
-		p->x.len = p->ram_len;
+		p->x.len = p->x.ram_len;
 		p->inline_data = (const uint8_t *)(h + 1);
 		p->inline_len = c->size - sizeof(*h);
 		p->x.disk_len = p->inline_len;
@@ -34,7 +32,7 @@ static void piece_fill(const struct btrfs_cursor *c, struct piece *p)
 	p->x.len = le64(r->num_bytes);
 	p->x.logical = le64(r->disk_bytenr);
 	p->x.disk_len = p->x.logical ? le64(r->disk_num_bytes) : 0;
-	p->skip = le64(r->offset);
+	p->x.offset = le64(r->offset);
 }
 
 /* The cursor on the extent that holds @off, or on the next one. */
@@ -153,10 +151,9 @@ int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Sectors of data, from the first copy whose checksums match. */
-static int read_data(struct r3_btrfs *fs, struct r3_btrfs_inode in,
-		     uint64_t file_off, uint64_t logical, uint8_t *buf,
-		     size_t len)
+int btrfs_read_data(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		    uint64_t file_off, uint64_t logical, uint8_t *buf,
+		    size_t len)
 {
 	const struct btrfs_chunk_map *m = btrfs_chunk_find(fs, logical);
 	unsigned copies = m ? m->copies : 1;
@@ -203,19 +200,20 @@ static int read_packed(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 
 	if (fs->file_cached.logical == p->x.logical &&
 	    fs->file_cached.disk_len == p->x.disk_len &&
-	    fs->file_cached.ram_len == p->ram_len)
+	    fs->file_cached.ram_len == p->x.ram_len)
 		return 0;
 	fs->file_cached.logical = 0;
-	err = read_data(fs, in, p->x.start, p->x.logical, raw, p->x.disk_len);
+	err = btrfs_read_data(fs, in, p->x.start, p->x.logical, raw,
+			      p->x.disk_len);
 	if (err)
 		return err;
 	err = btrfs_decompress(p->x.compression, raw, p->x.disk_len, out,
-			       p->ram_len);
+			       p->x.ram_len);
 	if (err)
 		return unpack_fail(fs, in, p);
 	fs->file_cached.logical = p->x.logical;
 	fs->file_cached.disk_len = p->x.disk_len;
-	fs->file_cached.ram_len = p->ram_len;
+	fs->file_cached.ram_len = p->x.ram_len;
 	return 0;
 }
 
@@ -228,7 +226,7 @@ static int read_inline(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	if (p->x.compression) {
 		fs->file_cached.logical = 0;
 		if (btrfs_decompress(p->x.compression, from, p->inline_len,
-				     fs->file_buf, p->ram_len))
+				     fs->file_buf, p->x.ram_len))
 			return unpack_fail(fs, in, p);
 		from = fs->file_buf;
 	}
@@ -242,7 +240,7 @@ static int read_plain(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      const struct piece *p, uint64_t off, uint8_t *buf,
 		      size_t len)
 {
-	uint64_t from = p->x.logical + p->skip + off;
+	uint64_t from = p->x.logical + p->x.offset + off;
 	int err;
 
 	while (len) {
@@ -251,14 +249,14 @@ static int read_plain(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		if (!head && len >= BTRFS_SECTOR) {
 			n = r3_align_down(len, BTRFS_SECTOR);
 			n = r3_min(n, R3_MIB);
-			err = read_data(fs, in, p->x.start + off, from, buf,
-					n);
+			err = btrfs_read_data(fs, in, p->x.start + off, from,
+					      buf, n);
 		} else {
 			n = r3_min(len, BTRFS_SECTOR - head);
 			fs->file_cached.logical = 0;
-			err = read_data(fs, in, p->x.start + off - head,
-					from - head, fs->file_buf,
-					BTRFS_SECTOR);
+			err = btrfs_read_data(fs, in, p->x.start + off - head,
+					      from - head, fs->file_buf,
+					      BTRFS_SECTOR);
 			if (!err)
 				memcpy(buf, fs->file_buf + head, n);
 		}
@@ -288,7 +286,7 @@ static int read_piece(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		return read_plain(fs, in, p, off, buf, len);
 	err = read_packed(fs, in, p);
 	if (!err)
-		memcpy(buf, fs->file_buf + p->skip + off, len);
+		memcpy(buf, fs->file_buf + p->x.offset + off, len);
 	return err;
 }
 

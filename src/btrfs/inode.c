@@ -71,6 +71,7 @@ static void stat_fill(struct r3_btrfs_stat *out, uint64_t ino,
 	out->st.st_ctim = btrfs_time_get(i->ctime);
 	out->otime = btrfs_time_get(i->otime);
 	out->flags = le64(i->flags);
+	out->rdev = rdev;
 	out->generation = le64(i->generation);
 	out->transid = le64(i->transid);
 }

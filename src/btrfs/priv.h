@@ -301,6 +301,11 @@ int btrfs_subvol_path(struct r3_btrfs *fs, uint64_t id, char *out);
 /* The path of an inode in its subvolume, by its first INODE_REF. */
 int btrfs_inode_path(struct r3_btrfs *fs, uint64_t subvol, uint64_t ino,
 		     char *out);
+/* Sectors of a file's data as they are on disk, from the first copy whose
+ * checksums match; @in and @file_off are for the message. */
+int btrfs_read_data(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		    uint64_t file_off, uint64_t logical, uint8_t *buf,
+		    size_t len);
 /* Compare with the csum tree.  @bad: first byte that does not match. */
 int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
 		      const uint8_t *data, size_t len, bool *ok,

@@ -224,8 +224,7 @@ static int default_subvol(struct r3_btrfs *fs, uint64_t *out)
 
 static int count_subvol(void *arg, const struct r3_btrfs_subvol *subvol)
 {
-	(void)subvol;
-	++*(uint64_t *)arg;
+	*(uint64_t *)arg += !subvol->dead;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmd_btrfs.h"
 #include "cmds.h"
@@ -204,6 +205,72 @@ static int run_stream_dump(const struct r3_args *args)
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
 }
 
+/* A subvolume by its path or number. */
+static int find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
+{
+	struct r3_btrfs_inode in;
+	int err;
+
+	if (!r3_parse_uint(text, out))
+		return 0;
+	err = r3_btrfs_lookup(fs, text, &in);
+	if (err)
+		return err;
+	if (in.ino != R3_BTRFS_ROOT_INO) {
+		fprintf(stderr, "%s: not a subvolume\n", text);
+		return -EINVAL;
+	}
+	*out = in.subvol;
+	return 0;
+}
+
+static int send_to(const struct r3_args *args, struct btrfs_image *img,
+		   const struct r3_btrfs_send_options *opts, FILE *out)
+{
+	uint64_t subvol;
+	int err = find_subvol(img->fs, args->pos[1], &subvol);
+
+	if (!err)
+		err = r3_btrfs_send(img->fs, subvol, opts, out);
+	if (out != stdout && fclose(out) && !err) {
+		fprintf(stderr, "%s: %s\n", r3_cli_opt(args, "output"),
+			strerror(errno));
+		err = -EIO;
+	}
+	return err;
+}
+
+static int run_send(const struct r3_args *args)
+{
+	const char *proto = r3_cli_opt(args, "proto");
+	const char *file = r3_cli_opt(args, "output");
+	struct r3_btrfs_send_options opts = {
+		.compressed = r3_cli_opt(args, "compressed") };
+	struct btrfs_image img;
+	FILE *out = stdout;
+	uint64_t n = 1;
+	int ret;
+
+	if (proto && (r3_parse_uint(proto, &n) || !n || n > 2))
+		return r3_cli_usage(args, "--proto is 1 or 2");
+	opts.proto = proto ? (unsigned)n : opts.compressed ? 2 : 1;
+	if (!file && isatty(STDOUT_FILENO))
+		return r3_cli_usage(args, "a stream is nothing for a "
+				    "terminal; use --output");
+	ret = btrfs_open_image(args, &img);
+	if (ret)
+		return ret;
+	if (file)
+		out = fopen(file, "we");
+	if (!out) {
+		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+		btrfs_close_image(&img, 0);
+		return R3_EXIT_FAILED;
+	}
+	setvbuf(out, NULL, _IOFBF, 1 << 20);
+	return btrfs_close_image(&img, send_to(args, &img, &opts, out));
+}
+
 #define WHICH                                                             \
 	{ .name = "super", .arg = "N",                                    \
 	  .help = "use copy 1, 2 or 3 of the super block" },              \
@@ -222,6 +289,17 @@ static const struct r3_opt ls_opts[] = {
 	{ .name = "recursive", .letter = 'R',
 	  .help = "whole trees, through subvolumes" },
 	{ .name = "xattrs", .letter = 'x', .help = "extended attributes" },
+	{ 0 },
+};
+
+static const struct r3_opt send_opts[] = {
+	WHICH,
+	{ .name = "proto", .arg = "N",
+	  .help = "version 1 (the usual one) or 2 of the stream" },
+	{ .name = "compressed",
+	  .help = "send compressed data as it is; version 2" },
+	{ .name = "output", .arg = "FILE", .letter = 'o',
+	  .help = "write there, not to standard output" },
 	{ 0 },
 };
 
@@ -286,6 +364,9 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "check", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = check_opts, .run = r3_btrfs_cmd_check,
 	  .summary = "check everything that the file system says of itself" },
+	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,
+	  .max_args = 2, .opts = send_opts, .run = run_send,
+	  .summary = "write a read-only subvolume as a stream" },
 	{ .name = "stream", .sub = stream_cmds,
 	  .summary = "look at send streams" },
 	{ 0 },
