@@ -194,9 +194,15 @@ pid_t sup_spawn(struct sup *sup, const struct sup_child *c, int *pidfd)
 		return -errno;
 	if (!pid) {
 		reset_signals();
-		setsid();
-		if (is_server)
+		/* Ctrl-C is for the supervisor alone.  Servers stay in its
+		 * session: each session is a scheduling group of its own
+		 * (sched(7), autogroup), and sched_yield() hands the processor
+		 * on only within one. */
+		if (is_server) {
+			setpgid(0, 0);
 			sandboxed(sup, c);
+		}
+		setsid();
 		plain(sup, c);
 	}
 	*pidfd = fd;
