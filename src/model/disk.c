@@ -15,7 +15,7 @@ enum {
 	DISK_WORKERS = 8, /* io_uring's threads */
 	DISK_ALIGN = 512, /* of memory, for direct I/O */
 };
-#define SLOW_NS	     (5 * R3_NS_PER_MS) /* a write that took this blocked */
+#define SLOW_NS	     (30 * R3_NS_PER_MS) /* a write that took this blocked */
 #define SLOW_HOLD_NS R3_NS_PER_S
 
 static uint16_t status_of(const struct nvmc_req *r, int err)
