@@ -182,6 +182,9 @@ int r3_conf_read(struct r3_conf **out, const char *path)
 		err = -errno;
 		goto fail;
 	}
+	err = S_ISDIR(st.st_mode) ? -EISDIR : -ENODEV;
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
+		goto fail; /* some, such as /dev/zero, have no end */
 	err = -EFBIG;
 	if (st.st_size > R3_CONF_FILE_MAX)
 		goto fail;

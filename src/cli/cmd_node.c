@@ -69,8 +69,11 @@ static int only_one(struct node_ref *out)
 	struct dirent *d;
 	DIR *dir;
 
-	if (r3_node_rundir("", base, sizeof(base)))
-		return named("", out);
+	if (r3_node_rundir("", base, sizeof(base))) {
+		fputs("ring3: no node is running, or XDG_RUNTIME_DIR or "
+		      "R3_RUNDIR must say where it is\n", stderr);
+		return R3_EXIT_NOT_RUNNING;
+	}
 	dir = opendir(base);
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.' ||
@@ -78,7 +81,7 @@ static int only_one(struct node_ref *out)
 		    !runs(base, d->d_name))
 			continue;
 		if (count++)
-			fprintf(stderr, "%s%s\n", count == 2 ? "ring3: several "
+			fprintf(stderr, "%s%s, ", count == 2 ? "ring3: several "
 				"nodes run; name one of them: " : "", found);
 		strcpy(found, d->d_name);
 	}

@@ -80,7 +80,22 @@ static int run_synopsis(const struct r3_args *args)
 	return R3_EXIT_OK;
 }
 
+/* What people try first: `ring3 --version`, `ring3 help`, `ring3 help up`. */
+static void understand(int argc, char **argv)
+{
+	if (argc < 2)
+		return;
+	if (!strcmp(argv[1], "--version")) {
+		argv[1] = "version";
+	} else if (!strcmp(argv[1], "help")) {
+		memmove(&argv[1], &argv[2],
+			(size_t)(argc - 2) * sizeof(*argv));
+		argv[argc - 1] = "--help";
+	}
+}
+
 int main(int argc, char **argv)
 {
+	understand(argc, argv);
 	return r3_cli_main(&root, argc, argv);
 }

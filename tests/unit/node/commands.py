@@ -36,6 +36,24 @@ def not_running_is_3(place):
 def no_file_is_1(place):
     for verb in (['up'], ['config', 'check'], ['drill']):
         code(place, 1, *verb, 'none.conf')
+        code(place, 1, *verb, place.dir)
+        code(place, 1, *verb, '/dev/zero')
+
+
+def several_must_be_named(place):
+    for name in 'nm':
+        code(place, 0, 'up', place.write(f'[node]\nname = {name}\n' + A))
+    done = code(place, 2, 'status')
+    code(place, 0, 'down', 'm')
+    if done.stderr.count('\n') != 1 or ' m' not in done.stderr:
+        raise Failed(done.stderr)
+
+
+def what_people_try_first(place):
+    code(place, 0, '--version')
+    code(place, 0, 'help')
+    code(place, 0, 'help', 'up')
+    code(place, 2, 'help', 'wat')
 
 
 def unknown_is_4(place):
@@ -134,7 +152,8 @@ def keys_are_listed(place):
     code(place, 4, 'config', 'keys', 'nobody')
 
 
-main([usage_is_2, not_running_is_3, no_file_is_1, unknown_is_4, a_life,
+main([usage_is_2, not_running_is_3, no_file_is_1,
+      several_must_be_named, what_people_try_first, unknown_is_4, a_life,
       a_server_that_fails, without_a_guest_no_drill,
       without_a_job_no_drill, two_nodes,
       the_socket_of_a_living_stranger, doctor_always_tells, keys_are_listed])
