@@ -38,11 +38,15 @@ static uint16_t status_of(const struct nvmc_req *r, int err)
 
 static void finish(struct disk *d, struct nvmc_req *r, int err)
 {
-	if (err && err != -ENOSPC)
+	/* not one line for each: the 1st, 2nd, 4th, 8th ... */
+	if (err && r3_is_pow2(++d->failed))
 		r3_log(R3_WARN, "model/nvme", "file",
-		       "%s at=%llu failed: %s; look at the disk below",
-		       r->op == NVMC_READ ? "read" : "write",
-		       (unsigned long long)r->off, strerror(-err));
+		       "%s failed: %s; %s at=%llu failed_so_far=%llu",
+		       r->op == NVMC_READ ? "read" : "write", strerror(-err),
+		       err == -ENOSPC ? "make room on its file system" :
+					"look at the disk below",
+		       (unsigned long long)r->off,
+		       (unsigned long long)d->failed);
 	d->done(d->ctx, r, status_of(r, err));
 }
 

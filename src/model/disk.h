@@ -26,6 +26,7 @@ struct disk {
 	unsigned queued;	/* entries not yet submitted */
 	unsigned in_flight;	/* requests with the ring */
 	uint64_t slow_until_ns; /* writes have blocked: not inline till then */
+	uint64_t failed; /* requests, so far */
 	uint8_t *zeroes;	/* DISK_ZEROES bytes, for no_zero */
 	uint8_t *bounce;	/* direct only: for unaligned memory */
 	void (*done)(void *ctx, struct nvmc_req *r, uint16_t status);
