@@ -2,12 +2,10 @@
 /* cmd_device_show.c - ring3 device show: one device, decoded */
 #include <linux/pci_regs.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "cmd_device.h"
 #include "ring3/device.h"
+#include "ring3/open.h"
 
 /* Everything that is shown; from sysfs or from a vfio-user server. */
 struct shown {
@@ -63,26 +61,6 @@ static int read_sysfs(struct shown *s, const char *bdf)
 	return decode(s);
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static int read_device(struct shown *s, struct r3_device *dev)
 {
 	const struct r3_device_region *reg =
@@ -109,7 +87,7 @@ static int read_device(struct shown *s, struct r3_device *dev)
 static int read_user(struct shown *s, const char *path)
 {
 	struct r3_device *dev;
-	int fd = connect_to(path), err;
+	int fd = r3_unix_connect(path), err;
 
 	s->where = path;
 	s->user = true;

@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "cmd_node.h"
+#include "ring3/open.h"
 
 #define DIAL_TRIES 100
 #define DIAL_US    20000
@@ -21,35 +20,15 @@ const struct r3_opt node_cli_console_opts[] = {
 	{ 0 },
 };
 
-static int dial(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 /* A guest that has only just been started needs a moment to listen. */
 static int dial_soon(const char *path)
 {
-	int fd = dial(path);
+	int fd = r3_unix_connect(path);
 
 	for (unsigned i = 0; i < DIAL_TRIES && (fd == -ENOENT ||
 						fd == -ECONNREFUSED); i++) {
 		usleep(DIAL_US);
-		fd = dial(path);
+		fd = r3_unix_connect(path);
 	}
 	return fd;
 }
