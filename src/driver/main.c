@@ -33,6 +33,8 @@ struct driver {
 	bool watching; /* event_watch */
 	bool up;       /* past the first bring-up */
 	bool vfio;
+	bool gone;	 /* the device, since it was last ready */
+	uint64_t resets; /* when it was last ready */
 	int kmsg; /* -1: not readable, or no VFIO */
 };
 
@@ -181,6 +183,7 @@ static void lost(void *arg)
 	if (d->watching)
 		r3_loop_unwatch(d->loop, &d->event_watch);
 	d->watching = false;
+	d->gone = true;
 	r3_server_status(d->server, "waiting for its device");
 	if (d->vfio)
 		r3_log(R3_ERROR, PART, name_of(d), "the device is gone; bind "
@@ -198,8 +201,10 @@ static void ready(void *arg)
 			 (unsigned long long)(ns->blocks * ns->block_size /
 					      R3_MIB), d->ctrl.queue_count,
 			 d->ctrl.dbbuf ? ", doorbell buffer" : "");
-	if (d->up)
+	if (d->gone || d->resets != d->ctrl.counts.resets)
 		r3_log(R3_INFO, PART, name_of(d), "device is back");
+	d->gone = false;
+	d->resets = d->ctrl.counts.resets;
 }
 
 static int open_device(struct driver *d, struct r3_device **out)

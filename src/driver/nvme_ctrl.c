@@ -701,6 +701,7 @@ bool nvme_ctrl_arm(struct nvme_ctrl *c)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	}
 	for (unsigned i = 0; i < c->queue_count; i++) {
+		nvme_queue_ack(&c->ioq[i].q);
 		if (nvme_queue_pending(&c->ioq[i].q))
 			return true;
 	}

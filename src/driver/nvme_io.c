@@ -367,7 +367,7 @@ int nvme_ioq_reap(struct nvme_ctrl *c, struct nvme_ioq *ioq, uint64_t now_ns)
 		complete(c, ioq, &d, now_ns);
 		n++;
 	}
-	if (n)
+	if (nvme_queue_unacked(&ioq->q) >= ioq->q.size / 4)
 		nvme_queue_ack(&ioq->q);
 	return r < 0 ? r : n;
 }

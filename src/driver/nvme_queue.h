@@ -95,8 +95,16 @@ void nvme_queue_ring(struct nvme_queue *q);
  * Return: 1, 0 (none), -EPROTO: the controller makes no sense (why says).
  */
 int nvme_queue_next(struct nvme_queue *q, struct nvme_done *out);
-/* Let the controller reuse the completion entries that were taken. */
+/* Let the controller reuse the completion entries that were taken.  Need not
+ * be at once while we look anyway; must be before we wait for an interrupt,
+ * as a controller may owe none for entries behind one that was not taken. */
 void nvme_queue_ack(struct nvme_queue *q);
+static inline uint16_t nvme_queue_unacked(const struct nvme_queue *q)
+{
+	return (uint16_t)(q->head >= q->cq_db.last
+				  ? q->head - q->cq_db.last
+				  : q->size - q->cq_db.last + q->head);
+}
 /* Is there a completion?  Reads one line. */
 bool nvme_queue_pending(const struct nvme_queue *q);
 
