@@ -173,8 +173,29 @@ static void readable(void *arg, uint32_t events)
 	}
 }
 
+/* A free place, if need be that of who has been silent for longest; NULL: all
+ * wait for an answer. */
+static struct sup_caller *place_of(struct sup *sup)
+{
+	struct sup_caller *oldest = NULL;
+
+	for (unsigned i = 0; i < SUP_CALLERS_MAX; i++) {
+		struct sup_caller *c = &sup->callers[i];
+
+		if (c->fd < 0)
+			return c;
+		if (!c->waits && !c->waits_all &&
+		    (!oldest || c->since_ns < oldest->since_ns))
+			oldest = c;
+	}
+	if (oldest)
+		hang_up(oldest);
+	return oldest;
+}
+
 static void caller(void *arg, uint32_t events)
 {
+	struct sup_caller *c;
 	struct sup *sup = arg;
 	int fd = accept4(sup->control, NULL, NULL,
 			 SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -182,17 +203,14 @@ static void caller(void *arg, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	for (unsigned i = 0; i < SUP_CALLERS_MAX; i++) {
-		struct sup_caller *c = &sup->callers[i];
-
-		if (c->fd >= 0)
-			continue;
-		*c = (struct sup_caller){ .sup = sup, .fd = fd };
+	c = place_of(sup);
+	if (c) {
+		*c = (struct sup_caller){ .sup = sup, .fd = fd,
+					  .since_ns = r3_now_ns() };
 		if (!r3_loop_watch(sup->loop, &c->watch, fd, EPOLLIN, readable,
 				   c))
 			return;
 		c->fd = -1;
-		break;
 	}
 	close(fd);
 }

@@ -94,6 +94,7 @@ struct sup_guest {
 struct sup_caller {
 	struct sup *sup;
 	int fd; /* -1: free */
+	uint64_t since_ns;
 	struct r3_watch watch;
 	char line[SUP_LINE_MAX];
 	size_t len;

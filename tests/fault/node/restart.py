@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import time
 
@@ -246,6 +247,19 @@ def rubbish_on_the_control_socket(place):
     expect('it lives', place.status('a')['state'], 'up')
 
 
+def silent_callers_lock_nobody_out(place):
+    place.up(A)
+    idle = []
+    for _ in range(40):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(os.path.join(place.dir, 'run', 'n', 'control.sock'))
+        s.sendall(b'stat')
+        idle.append(s)
+    expect('it answers', place.status('a')['state'], 'up')
+    for s in idle:
+        s.close()
+
+
 def alive(pid):
     try:
         with open(f'/proc/{pid}/stat') as f:
@@ -270,4 +284,4 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_connection_is_made_anew, spinning_servers_starve_nobody, three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
       a_log_is_bounded, rubbish_on_the_control_socket,
-      a_removed_run_directory_ends_the_node])
+      silent_callers_lock_nobody_out, a_removed_run_directory_ends_the_node])
