@@ -86,6 +86,9 @@ struct r3_vub_config {
 	unsigned queues;   /* 1..R3_VU_QUEUES_MAX */
 	uint16_t queue_size_max; /* 1..R3_VQ_SIZE_MAX */
 	uint32_t config_len;	 /* 0..R3_VU_CONFIG_MAX */
+	/* The last life hung: look before each write to a call fd, which the
+	 * front end may have filled and made blocking. */
+	bool careful;
 	const struct r3_vub_keeper *keeper; /* NULL: dies with us */
 };
 

@@ -6,6 +6,7 @@ that stays connected, and then SIGKILL.
 The next life has to come up, and a client to be served: the old one if it can
 be resumed, else one that connects anew.
 """
+import fcntl
 import json
 import mmap
 import os
@@ -149,6 +150,23 @@ def round_of(node, rand, kind, packed):
     assert after['pid'] == unit['pid'], f'died: {after["last_death"]}'
 
 
+def a_full_call(node):
+    """The call fd made blocking again and full: that is a hang, but only one."""
+    pid = node.units()['nvme0']['pid']
+    with Front(node.sock) as f:
+        f.ready()
+        fcntl.fcntl(f.call, fcntl.F_SETFL, os.O_RDWR)
+        os.eventfd_write(f.call, 2**64 - 2)
+        f.describe(0, front.DATA, 16, front.NEXT, 1)
+        f.describe(1, front.DATA + 16, 1, front.WRITE)
+        f.offer(0)
+        unit = wait_up(node, pid)
+        assert unit['last_death'] == 'hang: no heartbeat', unit['last_death']
+        assert f.gone(), 'still connected'
+    serves(node, 'after a hang')
+    assert node.units()['nvme0']['pid'] == unit['pid'], 'died again'
+
+
 def main():
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
@@ -173,7 +191,15 @@ def main():
         print(f'{"not " if failed else ""}ok 1 - rubbish in what was kept')
         good = held['nvme0'][0] < 25 and held['supervisor'][0] < 30
         failed += not good
-        print(f'{"" if good else "not "}ok 2 - nothing leaks\n1..2')
+        print(f'{"" if good else "not "}ok 2 - nothing leaks')
+        try:
+            a_full_call(node)
+            print('ok 3 - a full call fd is one hang')
+        except (AssertionError, Gone, TimeoutError) as e:
+            failed += 1
+            print(f'not ok 3 - a full call fd is one hang\n# {e}')
+            print('# ' + node.logs().replace('\n', '\n# ')[-3000:])
+        print('1..3')
     finally:
         node.down()
         shutil.rmtree(folder, ignore_errors=True)
