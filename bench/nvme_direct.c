@@ -4,7 +4,8 @@
  *
  *	nvme_direct BDF poll|irq DEPTH SECONDS
  *
- * One queue; prints reads per second.  The loop does as little as it can and
+ * One queue; prints reads per second.  $PLAIN: without shadow doorbells, where
+ * the controller has them.  The loop does as little as it can and
  * does not look at the data: bench/nvme_uring.c is its like on the kernel.
  */
 #include <poll.h>
@@ -46,7 +47,8 @@ static void done(struct nvme_io *io, int err)
 static int open_all(const char *bdf, bool irq)
 {
 	struct nvme_conf conf = { .name = bdf, .queues = 1, .queue_size = 256,
-				  .interrupts = irq, .doorbell_buffer = !getenv("PLAIN"),
+				  .interrupts = irq,
+				  .doorbell_buffer = !getenv("PLAIN"),
 				  .timeout_ms = 10000 };
 	static struct r3_vfio_fds fds;
 	struct r3_device *dev;

@@ -10,7 +10,7 @@
 
 #define PART	    "driver/nvme"
 #define BATCH	    64	 /* requests of one queue in one round */
-#define STOP_MS	    1000 /* a queue that stops waits so long, then resets */
+#define STOP_MS	    1000 /* a stopping queue waits so long, then resets */
 #define NOTE_MAGIC  0x336e6f74u
 #define NEVER	    UINT64_MAX
 #define WILD	    UINT64_C(0x7e00000000) /* mapped for nobody */
