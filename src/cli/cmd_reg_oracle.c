@@ -169,6 +169,65 @@ static void start_ap_for(struct r3_reg_hints *h, unsigned station)
 	r3_reg_hints_event(h, &ev, &e);
 }
 
+/* Is this the first thing that happens to the radio, a driver's hint? */
+static bool born_with_hint(const struct plan *p, unsigned radio)
+{
+	unsigned n;
+
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct step *s = &p->step[i];
+
+		if (s->words < 2 || is(s, "user", 2) || is(s, "modparam", 2) ||
+		    !number(s->word[1], R3_REG_RADIOS_MAX - 1, &n) ||
+		    n != radio)
+			continue;
+		return is(s, "drv", 3) || is(s, "drvstrict", 3);
+	}
+	return false;
+}
+
+/*
+ * Radios that exist from the start.  A driver hints when it registers its
+ * radio, so one whose life begins with that hint is made at that moment.
+ */
+static int add_radios(const struct r3_args *args, struct r3_reg_hints *h,
+		      const struct plan *p)
+{
+	unsigned mode = 0, n = p->radios;
+	bool regtest = false;
+
+	for (unsigned i = 0; i < p->count; i++) {
+		if (!is(&p->step[i], "regtest", 2))
+			continue;
+		regtest = true;
+		if (!number(p->step[i].word[1], 10, &mode))
+			return r3_cli_usage(args, "regtest is 0 to 10");
+	}
+	while (!regtest && n && born_with_hint(p, n - 1))
+		n--;
+	return r3_reg_hints_regtest(h, mode, n) ? R3_EXIT_FAILED : 0;
+}
+
+/* The radios up to the one that hints now; false where --radios forbids. */
+static bool add_late(struct r3_reg_hints *h, const struct plan *p,
+		     const struct r3_reg_event *ev, bool strict)
+{
+	unsigned n = r3_reg_hints_radios(h);
+
+	if (ev->kind != R3_REG_EV_DRIVER)
+		return true;
+	for (; n <= ev->radio && n < p->radios; n++)
+		if (r3_reg_hints_add_radio(h,
+					   strict && n == ev->radio ?
+						   R3_REG_STRICT :
+						   0,
+					   NULL, NULL, 0) < 0)
+			return false;
+	if (strict)
+		r3_reg_hints_set_strict(h, ev->radio);
+	return ev->radio < n;
+}
+
 static const char *const treatments[] = {
 	[R3_REG_TREAT_REPLACED] = "replaced",
 	[R3_REG_TREAT_INTERSECTED] = "intersected",
@@ -208,13 +267,11 @@ static int play(const struct r3_args *args, struct r3_reg_hints *h,
 				args,
 				"event %u (%s) is unknown; known: drv:RADIO:CC drvstrict:RADIO:CC user:CC modparam:CC ie:RADIO:CC beacon:RADIO:MHZ disconnect:RADIO ap:RADIO:start ap:RADIO:stop regtest:N",
 				i + 1, s->word[0]);
-		if (strict)
-			r3_reg_hints_set_strict(h, ev.radio);
-		if (r3_reg_hints_event(h, &ev, &e))
+		if (!add_late(h, p, &ev, strict) ||
+		    r3_reg_hints_event(h, &ev, &e))
 			return r3_cli_usage(args,
 					    "event %u (%s): there are only %u radios",
-					    i + 1, s->word[0],
-					    r3_reg_hints_radios(h));
+					    i + 1, s->word[0], p->radios);
 		if (ev.kind == R3_REG_EV_IE)
 			start_ap_for(h, ev.radio);
 		if (log)
@@ -223,18 +280,6 @@ static int play(const struct r3_args *args, struct r3_reg_hints *h,
 			fprintf(stderr, "%s: %s\n", s->word[0], e.why);
 	}
 	return 0;
-}
-
-static int add_radios(const struct r3_args *args, struct r3_reg_hints *h,
-		      const struct plan *p)
-{
-	unsigned mode = 0;
-
-	for (unsigned i = 0; i < p->count; i++)
-		if (is(&p->step[i], "regtest", 2) &&
-		    !number(p->step[i].word[1], 10, &mode))
-			return r3_cli_usage(args, "regtest is 0 to 10");
-	return r3_reg_hints_regtest(h, mode, p->radios) ? R3_EXIT_FAILED : 0;
 }
 
 static void hints_json(struct r3_reg_hints *h, json_t *log)

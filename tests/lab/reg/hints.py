@@ -141,6 +141,20 @@ for a, b in (('DE', 'US'), ('US', 'JP'), ('JP', 'DE')):
     user(b)
     compare(f'strict {a}, user {b}', f'drvstrict:0:{a},user:{b}', 1)
 
+for first, second in (('DE', 'XX'), ('DE', 'DE')):
+    live.load('radios=0')
+    user(first)
+    Hwsim().new_radio(second, strict=True)
+    wait(lambda: iw_domains()[0][1] == '00', 5)
+    compare(f'user {first}, strict {second}',
+            f'user:{first},drvstrict:0:{second}', 1)
+
+live.load('radios=0')
+Hwsim().new_radio('US')
+user('XX')      # nobody answers for it: back to the world after 3.1 s
+wait(lambda: iw_domains()[0][1] == '00', 10)
+compare('driver US, user XX', 'drv:0:US,user:XX', 1)
+
 live.load('radios=2', 'channels=2', cfg80211=('ieee80211_regdom=GB',))
 wait(lambda: iw_domains()[0][1] == 'GB', 10)
 compare('module parameter GB', 'modparam:GB', 2)
