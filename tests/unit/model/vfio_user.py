@@ -356,8 +356,7 @@ def client_comes_and_goes(c, model):
     c.close()
 
 
-def direct(folder):
-    model = Model(folder, 'direct=yes', 'block_size=4096')
+def direct(model):
     c = Host(model.path)
     c.map()
     c.start()
@@ -372,11 +371,9 @@ def direct(folder):
        c.mem[DATA + 0x4100:DATA + 0x5100] ==
        c.mem[DATA + 256:DATA + 256 + 4096], 'direct: unaligned memory')
     c.close()
-    ok(model.stop() == 0, 'direct: ends')
 
 
-def no_space(folder):
-    model = Cramped(folder)
+def no_space(model):
     c = Host(model.path)
     c.map()
     c.start()
@@ -391,7 +388,6 @@ def no_space(folder):
     ok(c.rw(2, 256 * 15, 8, BASE + DATA) == 0, 'no space: reads')
     ok(c.run(1, 0, nsid=1)[0] == 0, 'no space: flushes')
     c.close()
-    ok(model.stop() == 0, 'no space: ends')
 
 
 def hostile(model):
@@ -428,17 +424,21 @@ def everything(model):
     hostile(model)
 
 
-def by_hand(folder):
-    model = Model(folder)
+def with_model(model, test):
     try:
-        everything(model)
+        test(model)
         ok(model.stop() == 0, 'ends when asked to')
     finally:
         if model.child.poll() is None:
             model.child.kill()
-    direct(folder)
+            model.child.wait()
+
+
+def by_hand(folder):
+    with_model(Model(folder), everything)
+    with_model(Model(folder, 'direct=yes', 'block_size=4096'), direct)
     if not os.geteuid():
-        no_space(folder)
+        with_model(Cramped(folder), no_space)
 
 
 def supervised(folder):
