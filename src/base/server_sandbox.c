@@ -42,7 +42,7 @@
 static const char *const base_calls[] = {
 	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv",
 	"pwritev", "preadv2", "pwritev2", "lseek", "close", "fstat",
-	"newfstatat", "ftruncate", "memfd_create", "dup", "eventfd2", "pipe2",
+	"fstatfs", "newfstatat", "ftruncate", "memfd_create", "dup", "eventfd2", "pipe2",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
 	"epoll_pwait2", "poll", "ppoll", "timerfd_create", "timerfd_settime",
 	"signalfd4", "recvmsg", "sendmsg", "recvfrom", "sendto", "recvmmsg",

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vub_mem.c - the front end's memory, as a back end sees it */
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "ring3/log.h"
 #include "vub.h"
 
 /* A mapping has to start at a multiple of the file's page size: 2 MiB and
@@ -17,6 +20,20 @@ static uint64_t page_of(const struct stat *st)
 		       R3_PAGE_SIZE;
 }
 
+/* Any other file could make us wait whenever a page of it is touched: for a
+ * disk, a network, or the front end itself (FUSE). */
+static bool is_memory(const struct r3_vub *v, int fd)
+{
+	struct statfs fs;
+
+	if (!fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC ||
+				  fs.f_type == HUGETLBFS_MAGIC))
+		return true;
+	r3_log(R3_WARN, v->config.part, v->config.name, "a client's memory "
+	       "must be a memfd, or a file in /dev/shm or on hugetlbfs");
+	return false;
+}
+
 /* Not populated: a guest's memory is touched where it is used. */
 int vub_map_file(struct r3_vub *v, struct vub_map *m, int fd, uint64_t off,
 		 uint64_t len)
@@ -27,7 +44,7 @@ int vub_map_file(struct r3_vub *v, struct vub_map *m, int fd, uint64_t off,
 	int err;
 
 	err = r3_memfd_check(fd, off, len);
-	if ((err && err != -EPERM) || fstat(fd, &st))
+	if ((err && err != -EPERM) || fstat(fd, &st) || !is_memory(v, fd))
 		return -EPROTO;
 	page = page_of(&st);
 	start = r3_align_down(off, page);

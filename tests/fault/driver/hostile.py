@@ -66,7 +66,9 @@ def table_tricks(connect):
         'null': os.open('/dev/zero', os.O_RDWR), 'empty': memory(0),
         'short': memory(4096), 'good': memory(),
         'reading': os.open('/proc/self/exe', os.O_RDONLY),
+        'on disk': os.open('/var/tmp', os.O_RDWR | os.O_TMPFILE),
     }
+    os.ftruncate(fds['on disk'], front.SIZE)
     size = front.SIZE
     tables = [[(0, size, 0, 0, fds[n])] for n in fds] + [
         [(0, size, 0, 0, fds['good']), (4096, size, size, 0, fds['good'])],
