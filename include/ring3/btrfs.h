@@ -302,6 +302,8 @@ int r3_btrfs_mkfs(struct r3_btrfs_dev *dev,
 /* ---- send streams -------------------------------------------------------- */
 
 struct r3_btrfs_send_options {
+	uint64_t parent; /* a read-only subvolume that the receiver has: send
+			    the difference; 0: send all */
 	unsigned proto;	 /* 1 or 2; 0: 1 */
 	bool compressed; /* send packed extents as they are; needs 2 */
 	void (*progress)(void *arg, uint64_t bytes); /* of stream; or NULL */
@@ -311,8 +313,9 @@ struct r3_btrfs_send_options {
 /**
  * r3_btrfs_send() - write a read-only subvolume as a stream
  *
- * A full one: it needs nothing at the receiver.  Data that the subvolume holds
- * twice (reflinks) is sent once; holes and preallocation are not sent.
+ * Data that is sent and that the subvolume holds twice (reflinks) is sent once;
+ * preallocation is not sent, and what became a hole since the parent is sent as
+ * zeros.
  * Return: 0, -EROFS (not read-only: it could change meanwhile), -ENOENT,
  * -EINVAL (options), damage, or what writing said.
  */

@@ -4,7 +4,7 @@
  */
 #include "check.h"
 
-enum { READ_MAX = 1 << 20, BAD_MAX = 1000 };
+enum { READ_MAX = 1 << 18, BAD_MAX = 1000 };
 
 struct data_pass {
 	struct check *c;

@@ -8,48 +8,11 @@
  */
 #include <dirent.h>
 
-#include "stream.h"
-#include "vec.h"
-
-enum { DATA_V2 = 128 * 1024, HEAD_MAX = 3 * R3_BTRFS_PATH_MAX + 512,
-       DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, CLONES_MAX = 1 << 20 };
-
-/* Something that was sent already: an inode with several names, or a piece of
- * an extent. */
-struct known {
-	uint64_t key, offset, len; /* inode; or address, offset, length */
-	uint64_t start;		   /* of the piece in its file */
-	size_t path;		   /* in text; 0: a free slot */
-};
-
-struct table {
-	struct known *p;
-	size_t n, room;
-};
-
-struct send {
-	struct r3_btrfs *fs;
-	const struct r3_btrfs_send_options *opts;
-	FILE *out;
-	uint64_t subvol, ctransid;
-	uint8_t uuid[16];
-	unsigned proto, depth;
-	uint64_t bytes;
-	struct table inodes, pieces;
-	VEC(char) text;
-	char path[R3_BTRFS_PATH_MAX];
-	/* the file being sent */
-	struct r3_btrfs_inode in;
-	uint64_t size, written; /* end of what was written */
-	size_t path_at;		/* its path in text, 0: not there yet */
-	bool early;		/* xattrs: those that guide writing */
-	uint8_t *buf;		/* one command */
-	size_t len;
-};
+#include "send.h"
 
 /* ---- commands -------------------------------------------------------------*/
 
-static void begin(struct send *s, enum btrfs_send_cmd cmd)
+void send_begin(struct send *s, enum btrfs_send_cmd cmd)
 {
 	struct btrfs_cmd_head *h = (void *)s->buf;
 
@@ -58,7 +21,7 @@ static void begin(struct send *s, enum btrfs_send_cmd cmd)
 	s->len = sizeof(*h);
 }
 
-static void put(struct send *s, enum btrfs_send_attr attr, const void *data,
+void send_put(struct send *s, enum btrfs_send_attr attr, const void *data,
 		size_t len)
 {
 	struct btrfs_tlv tlv = { to_le16((uint16_t)attr),
@@ -70,25 +33,25 @@ static void put(struct send *s, enum btrfs_send_attr attr, const void *data,
 	s->len += sizeof(tlv) + len;
 }
 
-static void put_u64(struct send *s, enum btrfs_send_attr attr, uint64_t v)
+void send_put_u64(struct send *s, enum btrfs_send_attr attr, uint64_t v)
 {
 	r3_le64 n = to_le64(v);
 
-	put(s, attr, &n, sizeof(n));
+	send_put(s, attr, &n, sizeof(n));
 }
 
-static void put_time(struct send *s, enum btrfs_send_attr attr,
+static void send_put_time(struct send *s, enum btrfs_send_attr attr,
 		     struct timespec t)
 {
 	struct btrfs_disk_time d = { to_le64((uint64_t)t.tv_sec),
 				     to_le32((uint32_t)t.tv_nsec) };
 
-	put(s, attr, &d, sizeof(d));
+	send_put(s, attr, &d, sizeof(d));
 }
 
-static void put_path(struct send *s)
+void send_put_path(struct send *s)
 {
-	put(s, BTRFS_A_PATH, s->path, strlen(s->path));
+	send_put(s, BTRFS_A_PATH, s->path, strlen(s->path));
 }
 
 /* Room for DATA, which comes last. */
@@ -103,7 +66,7 @@ static uint8_t *data_room(struct send *s, size_t len)
 	return s->buf + s->len - len;
 }
 
-static int end(struct send *s)
+int send_end(struct send *s)
 {
 	struct btrfs_cmd_head *h = (void *)s->buf;
 
@@ -118,7 +81,7 @@ static int end(struct send *s)
 	return 0;
 }
 
-static int no_memory(struct send *s)
+int send_no_memory(struct send *s)
 {
 	return btrfs_fail(s->fs, -ENOMEM, "out of memory");
 }
@@ -137,7 +100,7 @@ static struct known *table_slot(const struct known *p, size_t room,
 	return (struct known *)&p[at];
 }
 
-static struct known *table_find(struct table *t, uint64_t key,
+struct known *send_table_find(struct table *t, uint64_t key,
 				uint64_t offset)
 {
 	struct known *k = t->n ? table_slot(t->p, t->room, key, offset) : NULL;
@@ -145,7 +108,7 @@ static struct known *table_find(struct table *t, uint64_t key,
 	return k && k->path ? k : NULL;
 }
 
-static bool table_add(struct table *t, struct known k)
+bool send_table_add(struct table *t, struct known k)
 {
 	if (t->n * 2 >= t->room) {
 		size_t room = t->room ? t->room * 2 : 1024;
@@ -168,7 +131,7 @@ static bool table_add(struct table *t, struct known k)
 }
 
 /* The current path, kept; 0 when memory is out. */
-static size_t keep_path(struct send *s)
+size_t send_keep_path(struct send *s)
 {
 	size_t len = strlen(s->path) + 1;
 
@@ -186,7 +149,7 @@ static size_t keep_path(struct send *s)
 
 /* ---- data -----------------------------------------------------------------*/
 
-static int send_write(struct send *s, uint64_t off, uint64_t to)
+int send_write(struct send *s, uint64_t off, uint64_t to)
 {
 	uint64_t max = s->proto > 1 ? DATA_V2 : BTRFS_STREAM_DATA_V1;
 	size_t got;
@@ -195,13 +158,13 @@ static int send_write(struct send *s, uint64_t off, uint64_t to)
 	while (off < to) {
 		size_t n = r3_min(to - off, max);
 
-		begin(s, BTRFS_SEND_WRITE);
-		put_path(s);
-		put_u64(s, BTRFS_A_FILE_OFFSET, off);
+		send_begin(s, BTRFS_SEND_WRITE);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_FILE_OFFSET, off);
 		err = r3_btrfs_read(s->fs, s->in, off, data_room(s, n), n,
 				    &got);
 		if (!err && got == n)
-			err = end(s);
+			err = send_end(s);
 		if (err)
 			return err;
 		off += n;
@@ -217,17 +180,17 @@ static int send_encoded(struct send *s, const struct r3_btrfs_extent *x,
 	r3_le32 code = to_le32(codes[x->compression]), none = to_le32(0);
 	int err;
 
-	begin(s, BTRFS_SEND_ENCODED_WRITE);
-	put_path(s);
-	put_u64(s, BTRFS_A_FILE_OFFSET, x->start);
-	put_u64(s, BTRFS_A_UNENCODED_FILE_LEN, to - x->start);
-	put_u64(s, BTRFS_A_UNENCODED_LEN, x->ram_len);
-	put_u64(s, BTRFS_A_UNENCODED_OFFSET, x->offset);
-	put(s, BTRFS_A_COMPRESSION, &code, sizeof(code));
-	put(s, BTRFS_A_ENCRYPTION, &none, sizeof(none));
+	send_begin(s, BTRFS_SEND_ENCODED_WRITE);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_FILE_OFFSET, x->start);
+	send_put_u64(s, BTRFS_A_UNENCODED_FILE_LEN, to - x->start);
+	send_put_u64(s, BTRFS_A_UNENCODED_LEN, x->ram_len);
+	send_put_u64(s, BTRFS_A_UNENCODED_OFFSET, x->offset);
+	send_put(s, BTRFS_A_COMPRESSION, &code, sizeof(code));
+	send_put(s, BTRFS_A_ENCRYPTION, &none, sizeof(none));
 	err = btrfs_read_data(s->fs, s->in, x->start, x->logical,
 			      data_room(s, x->disk_len), x->disk_len);
-	return err ? err : end(s);
+	return err ? err : send_end(s);
 }
 
 static int send_clone(struct send *s, const struct known *k, uint64_t off,
@@ -235,15 +198,15 @@ static int send_clone(struct send *s, const struct known *k, uint64_t off,
 {
 	const char *path = s->text.p + k->path;
 
-	begin(s, BTRFS_SEND_CLONE);
-	put_path(s);
-	put_u64(s, BTRFS_A_FILE_OFFSET, off);
-	put_u64(s, BTRFS_A_CLONE_LEN, len);
-	put(s, BTRFS_A_CLONE_UUID, s->uuid, sizeof(s->uuid));
-	put_u64(s, BTRFS_A_CLONE_CTRANSID, s->ctransid);
-	put(s, BTRFS_A_CLONE_PATH, path, strlen(path));
-	put_u64(s, BTRFS_A_CLONE_OFFSET, k->start);
-	return end(s);
+	send_begin(s, BTRFS_SEND_CLONE);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_FILE_OFFSET, off);
+	send_put_u64(s, BTRFS_A_CLONE_LEN, len);
+	send_put(s, BTRFS_A_CLONE_UUID, s->uuid, sizeof(s->uuid));
+	send_put_u64(s, BTRFS_A_CLONE_CTRANSID, s->ctransid);
+	send_put(s, BTRFS_A_CLONE_PATH, path, strlen(path));
+	send_put_u64(s, BTRFS_A_CLONE_OFFSET, k->start);
+	return send_end(s);
 }
 
 static int send_extent(void *arg, const struct r3_btrfs_extent *x)
@@ -259,7 +222,7 @@ static int send_extent(void *arg, const struct r3_btrfs_extent *x)
 	if (x->is_inline)
 		return send_write(s, x->start, to);
 	/* A kernel clones whole sectors, so the ends of files stay out. */
-	k = table_find(&s->pieces, x->logical, x->offset);
+	k = send_table_find(&s->pieces, x->logical, x->offset);
 	if (k && to - x->start <= k->len &&
 	    r3_is_aligned(to - x->start, BTRFS_SECTOR))
 		return send_clone(s, k, x->start, to - x->start);
@@ -267,16 +230,16 @@ static int send_extent(void *arg, const struct r3_btrfs_extent *x)
 		      ? send_encoded(s, x, to) : send_write(s, x->start, to);
 	if (err || k || s->pieces.n >= CLONES_MAX)
 		return err;
-	if (!keep_path(s) ||
-	    !table_add(&s->pieces, (struct known){
+	if (!send_keep_path(s) ||
+	    !send_table_add(&s->pieces, (struct known){
 			    x->logical, x->offset,
 			    r3_align_down(to - x->start, BTRFS_SECTOR),
 			    x->start, s->path_at }))
-		return no_memory(s);
+		return send_no_memory(s);
 	return 0;
 }
 
-static int send_data(struct send *s, const struct r3_btrfs_stat *st)
+int send_data(struct send *s, const struct r3_btrfs_stat *st)
 {
 	int err;
 
@@ -285,10 +248,10 @@ static int send_data(struct send *s, const struct r3_btrfs_stat *st)
 	err = r3_btrfs_each_extent(s->fs, s->in, send_extent, s);
 	if (err || s->written == s->size)
 		return err;
-	begin(s, BTRFS_SEND_TRUNCATE);
-	put_path(s);
-	put_u64(s, BTRFS_A_SIZE, s->size);
-	return end(s);
+	send_begin(s, BTRFS_SEND_TRUNCATE);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_SIZE, s->size);
+	return send_end(s);
 }
 
 /* ---- inodes ---------------------------------------------------------------*/
@@ -301,88 +264,88 @@ static int send_xattr(void *arg, const char *name, size_t name_len,
 
 	if (early != s->early)
 		return 0;
-	begin(s, BTRFS_SEND_SET_XATTR);
-	put_path(s);
-	put(s, BTRFS_A_XATTR_NAME, name, name_len);
-	put(s, BTRFS_A_XATTR_DATA, value, len);
-	return end(s);
+	send_begin(s, BTRFS_SEND_SET_XATTR);
+	send_put_path(s);
+	send_put(s, BTRFS_A_XATTR_NAME, name, name_len);
+	send_put(s, BTRFS_A_XATTR_DATA, value, len);
+	return send_end(s);
 }
 
-static int send_xattrs(struct send *s, bool early)
+int send_xattrs(struct send *s, bool early)
 {
 	s->early = early;
 	return r3_btrfs_each_xattr(s->fs, s->in, send_xattr, s);
 }
 
-static int send_times(struct send *s, const struct r3_btrfs_stat *st)
+int send_times(struct send *s, const struct r3_btrfs_stat *st)
 {
-	begin(s, BTRFS_SEND_UTIMES);
-	put_path(s);
-	put_time(s, BTRFS_A_ATIME, st->st.st_atim);
-	put_time(s, BTRFS_A_MTIME, st->st.st_mtim);
-	put_time(s, BTRFS_A_CTIME, st->st.st_ctim);
+	send_begin(s, BTRFS_SEND_UTIMES);
+	send_put_path(s);
+	send_put_time(s, BTRFS_A_ATIME, st->st.st_atim);
+	send_put_time(s, BTRFS_A_MTIME, st->st.st_mtim);
+	send_put_time(s, BTRFS_A_CTIME, st->st.st_ctim);
 	if (s->proto > 1)
-		put_time(s, BTRFS_A_OTIME, st->otime);
-	return end(s);
+		send_put_time(s, BTRFS_A_OTIME, st->otime);
+	return send_end(s);
 }
 
 /* Owner, mode, xattrs. */
-static int send_attrs(struct send *s, const struct r3_btrfs_stat *st)
+int send_attrs(struct send *s, const struct r3_btrfs_stat *st)
 {
 	int err;
 
-	begin(s, BTRFS_SEND_CHOWN);
-	put_path(s);
-	put_u64(s, BTRFS_A_UID, st->st.st_uid);
-	put_u64(s, BTRFS_A_GID, st->st.st_gid);
-	err = end(s);
+	send_begin(s, BTRFS_SEND_CHOWN);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_UID, st->st.st_uid);
+	send_put_u64(s, BTRFS_A_GID, st->st.st_gid);
+	err = send_end(s);
 	if (!err && !S_ISLNK(st->st.st_mode)) {
-		begin(s, BTRFS_SEND_CHMOD);
-		put_path(s);
-		put_u64(s, BTRFS_A_MODE, st->st.st_mode & 07777);
-		err = end(s);
+		send_begin(s, BTRFS_SEND_CHMOD);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_MODE, st->st.st_mode & 07777);
+		err = send_end(s);
 	}
 	return err ? err : send_xattrs(s, false);
 }
 
-static int send_make(struct send *s, const struct r3_btrfs_stat *st)
+int send_make(struct send *s, const struct r3_btrfs_stat *st)
 {
 	char target[R3_BTRFS_PATH_MAX];
 	mode_t mode = st->st.st_mode;
 	int err;
 
-	begin(s, S_ISDIR(mode) ? BTRFS_SEND_MKDIR :
+	send_begin(s, S_ISDIR(mode) ? BTRFS_SEND_MKDIR :
 		 S_ISREG(mode) ? BTRFS_SEND_MKFILE :
 		 S_ISLNK(mode) ? BTRFS_SEND_SYMLINK :
 		 S_ISFIFO(mode) ? BTRFS_SEND_MKFIFO :
 		 S_ISSOCK(mode) ? BTRFS_SEND_MKSOCK : BTRFS_SEND_MKNOD);
-	put_path(s);
-	put_u64(s, BTRFS_A_INO, s->in.ino);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_INO, s->in.ino);
 	if (S_ISLNK(mode)) {
 		err = r3_btrfs_readlink(s->fs, s->in, target);
 		if (err)
 			return err;
-		put(s, BTRFS_A_PATH_LINK, target, strlen(target));
+		send_put(s, BTRFS_A_PATH_LINK, target, strlen(target));
 	} else if (!S_ISDIR(mode) && !S_ISREG(mode)) {
 		/* as the kernel encodes a device for user space */
 		uint64_t major = st->rdev >> 20, minor = st->rdev & 0xfffff;
 
-		put_u64(s, BTRFS_A_RDEV, (minor & 0xff) | major << 8 |
+		send_put_u64(s, BTRFS_A_RDEV, (minor & 0xff) | major << 8 |
 			(minor & ~UINT64_C(0xff)) << 12);
-		put_u64(s, BTRFS_A_MODE, mode);
+		send_put_u64(s, BTRFS_A_MODE, mode);
 	}
-	return end(s);
+	return send_end(s);
 }
 
 /* A further name of a file that was sent. */
-static int send_link(struct send *s, const struct known *k)
+int send_link(struct send *s, const struct known *k)
 {
 	const char *path = s->text.p + k->path;
 
-	begin(s, BTRFS_SEND_LINK);
-	put_path(s);
-	put(s, BTRFS_A_PATH_LINK, path, strlen(path));
-	return end(s);
+	send_begin(s, BTRFS_SEND_LINK);
+	send_put_path(s);
+	send_put(s, BTRFS_A_PATH_LINK, path, strlen(path));
+	return send_end(s);
 }
 
 static int send_entry(void *arg, const struct r3_btrfs_dirent *e);
@@ -399,13 +362,13 @@ static int send_inode(struct send *s, struct r3_btrfs_inode in)
 	s->in = in;
 	s->path_at = 0;
 	if (!dir && st.st.st_nlink > 1) {
-		k = table_find(&s->inodes, in.ino, 0);
+		k = send_table_find(&s->inodes, in.ino, 0);
 		if (k)
 			return send_link(s, k);
-		if (!keep_path(s) ||
-		    !table_add(&s->inodes, (struct known){
+		if (!send_keep_path(s) ||
+		    !send_table_add(&s->inodes, (struct known){
 				    .key = in.ino, .path = s->path_at }))
-			return no_memory(s);
+			return send_no_memory(s);
 	}
 	if (in.ino != R3_BTRFS_ROOT_INO)
 		err = send_make(s, &st);
@@ -460,9 +423,17 @@ static int find_subvol(void *arg, const struct r3_btrfs_subvol *v)
 	return 0;
 }
 
-static int send_start(struct send *s, const struct r3_btrfs_subvol *v)
+/* What was received goes on under its first name. */
+static const uint8_t *stream_uuid(const struct r3_btrfs_subvol *v)
 {
 	static const uint8_t none[16];
+
+	return memcmp(v->received_uuid, none, 16) ? v->received_uuid : v->uuid;
+}
+
+static int send_start(struct send *s, const struct r3_btrfs_subvol *v,
+		      const struct r3_btrfs_subvol *parent)
+{
 	struct btrfs_stream_head h = { .version = to_le32(s->proto) };
 
 	memcpy(h.magic, BTRFS_STREAM_MAGIC, sizeof(h.magic));
@@ -471,63 +442,81 @@ static int send_start(struct send *s, const struct r3_btrfs_subvol *v)
 				  "writing the stream: %s", strerror(errno));
 	s->bytes = sizeof(h);
 	s->ctransid = v->ctransid;
-	/* what was received goes on under its first name */
-	memcpy(s->uuid, memcmp(v->received_uuid, none, 16) ? v->received_uuid
-							   : v->uuid, 16);
-	begin(s, BTRFS_SEND_SUBVOL);
-	put(s, BTRFS_A_PATH, v->name, strlen(v->name));
-	put(s, BTRFS_A_UUID, s->uuid, sizeof(s->uuid));
-	put_u64(s, BTRFS_A_CTRANSID, s->ctransid);
-	return end(s);
+	memcpy(s->uuid, stream_uuid(v), 16);
+	send_begin(s, parent ? BTRFS_SEND_SNAPSHOT : BTRFS_SEND_SUBVOL);
+	send_put(s, BTRFS_A_PATH, v->name, strlen(v->name));
+	send_put(s, BTRFS_A_UUID, s->uuid, sizeof(s->uuid));
+	send_put_u64(s, BTRFS_A_CTRANSID, s->ctransid);
+	if (parent) {
+		send_put(s, BTRFS_A_CLONE_UUID, stream_uuid(parent), 16);
+		send_put_u64(s, BTRFS_A_CLONE_CTRANSID, parent->ctransid);
+	}
+	return send_end(s);
 }
 
-static int send_all(struct send *s, const struct r3_btrfs_subvol *v)
+static int send_all(struct send *s, const struct r3_btrfs_subvol *v,
+		    const struct r3_btrfs_subvol *parent)
 {
 	struct r3_btrfs_inode root = { v->id, R3_BTRFS_ROOT_INO };
 	int err;
 
 	s->buf = malloc(HEAD_MAX + DATA_V2 + UINT16_MAX);
 	if (!s->buf)
-		return no_memory(s);
-	err = send_start(s, v);
+		return send_no_memory(s);
+	err = send_start(s, v, parent);
 	if (!err)
-		err = send_inode(s, root);
+		err = parent ? send_difference(s, parent->id)
+			     : send_inode(s, root);
 	if (err)
 		return err;
-	begin(s, BTRFS_SEND_END);
-	err = end(s);
+	send_begin(s, BTRFS_SEND_END);
+	err = send_end(s);
 	if (!err && fflush(s->out))
 		err = btrfs_fail(s->fs, -errno, "writing the stream: %s",
 				 strerror(errno));
 	return err;
 }
 
+/* A subvolume that can't change while it is sent. */
+static int find_readonly(struct r3_btrfs *fs, uint64_t id, struct find *f)
+{
+	int err;
+
+	f->id = id;
+	err = r3_btrfs_each_subvol(fs, find_subvol, f);
+	if (err)
+		return err;
+	if (!f->found)
+		return btrfs_fail(fs, -ENOENT, "there is no subvolume %llu",
+				  (unsigned long long)id);
+	if (!f->subvol.readonly)
+		return btrfs_fail(fs, -EROFS, "subvolume %llu is not "
+				  "read-only; send a read-only snapshot",
+				  (unsigned long long)id);
+	return 0;
+}
+
 int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
 		  const struct r3_btrfs_send_options *opts, FILE *out)
 {
 	struct send *s = calloc(1, sizeof(*s));
-	struct find *f = calloc(1, sizeof(*f));
+	struct find *f = calloc(2, sizeof(*f)); /* it, and its parent */
 	int err = s && f ? 0 : btrfs_fail(fs, -ENOMEM, "out of memory");
 
 	if (!err) {
 		*s = (struct send){ .fs = fs, .opts = opts, .out = out,
 				    .subvol = subvol };
 		s->proto = opts->proto ? opts->proto : 1;
-		f->id = subvol;
-		err = r3_btrfs_each_subvol(fs, find_subvol, f);
+		err = find_readonly(fs, subvol, &f[0]);
 	}
+	if (!err && opts->parent)
+		err = find_readonly(fs, opts->parent, &f[1]);
 	if (!err && (s->proto > 2 || (opts->compressed && s->proto < 2)))
 		err = btrfs_fail(fs, -EINVAL, "compressed data needs version "
 				 "2 of the stream");
-	else if (!err && !f->found)
-		err = btrfs_fail(fs, -ENOENT, "there is no subvolume %llu",
-				 (unsigned long long)subvol);
-	else if (!err && !f->subvol.readonly)
-		err = btrfs_fail(fs, -EROFS, "subvolume %llu is not "
-				 "read-only; send a read-only snapshot",
-				 (unsigned long long)subvol);
 	if (!err)
-		err = send_all(s, &f->subvol);
+		err = send_all(s, &f[0].subvol,
+			       opts->parent ? &f[1].subvol : NULL);
 	if (s) {
 		vec_free(&s->text);
 		free(s->inodes.p);

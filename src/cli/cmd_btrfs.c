@@ -225,11 +225,14 @@ static int find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
 }
 
 static int send_to(const struct r3_args *args, struct btrfs_image *img,
-		   const struct r3_btrfs_send_options *opts, FILE *out)
+		   struct r3_btrfs_send_options *opts, FILE *out)
 {
+	const char *parent = r3_cli_opt(args, "parent");
 	uint64_t subvol;
 	int err = find_subvol(img->fs, args->pos[1], &subvol);
 
+	if (!err && parent)
+		err = find_subvol(img->fs, parent, &opts->parent);
 	if (!err)
 		err = r3_btrfs_send(img->fs, subvol, opts, out);
 	if (out != stdout && fclose(out) && !err) {
@@ -294,6 +297,8 @@ static const struct r3_opt ls_opts[] = {
 
 static const struct r3_opt send_opts[] = {
 	WHICH,
+	{ .name = "parent", .arg = "SUBVOLUME", .letter = 'p',
+	  .help = "send the difference to this read-only subvolume" },
 	{ .name = "proto", .arg = "N",
 	  .help = "version 1 (the usual one) or 2 of the stream" },
 	{ .name = "compressed",

@@ -1,0 +1,803 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * send_diff.c - the difference between two read-only subvolumes
+ *
+ * Both trees are loaded, then one is turned into the other so that no step can
+ * stand in another's way:
+ *
+ *	1 each directory that moved goes to a name of its own in the root
+ *	2 each name of a file that is not in the new tree goes; a file that
+ *	  would lose its last name first goes to a name of its own in the root
+ *	3 directories that are gone are removed, the deepest first
+ *	4 directories are made, or moved to their place, parents first
+ *	5 files are made, moved to their place, linked, and brought up to date
+ *	6 directories get owner, mode, xattrs, and at last their times
+ *
+ * An inode is the same one when number, generation and type are.
+ */
+#include <dirent.h>
+
+#include "send.h"
+
+#define NONE UINT32_MAX
+
+struct inode {
+	uint64_t ino, generation, transid;
+	uint32_t mode;
+	uint32_t other;	     /* the same inode on the other side, or NONE */
+	uint32_t first_name; /* of several; next by struct name */
+	bool moved;	     /* it stands in the root, under its temp_name() */
+	bool placed;	     /* new side: it is made or at its place */
+	bool kept;	     /* old side: some name stays */
+};
+
+struct name {
+	uint32_t parent, child; /* inodes of this side */
+	uint32_t next;		/* of the same child */
+	uint32_t depth;
+	bool stays; /* old side: the new side has it too */
+	uint16_t len;
+	size_t text;
+};
+
+struct side {
+	uint64_t subvol;
+	VEC(struct inode) inodes; /* 0: the root */
+	VEC(struct name) names;	  /* a directory before what is in it */
+	VEC(char) text;
+	struct table by_ino; /* inode number -> index + 1, in .path */
+};
+
+struct extents {
+	VEC(struct r3_btrfs_extent) x;
+};
+
+struct diff {
+	struct send *s;
+	struct side old, new;
+	/* while a tree is loaded */
+	struct side *side;
+	uint32_t dir, depth;
+	struct table root_names; /* hashes of both roots' names */
+};
+
+/* ---- loading --------------------------------------------------------------*/
+
+static uint32_t find_ino(struct side *side, uint64_t ino)
+{
+	struct known *k = send_table_find(&side->by_ino, ino, 0);
+
+	return k ? (uint32_t)k->path - 1 : NONE;
+}
+
+static int add_inode(struct diff *d, struct r3_btrfs_inode in, uint32_t *out)
+{
+	struct side *side = d->side;
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(d->s->fs, in, &st);
+
+	if (err)
+		return err;
+	*out = (uint32_t)side->inodes.n;
+	if (side->inodes.n >= NONE - 1 ||
+	    !vec_push(&side->inodes, (struct inode){
+			    in.ino, st.generation, st.transid, st.st.st_mode,
+			    NONE, NONE, false, false, false }) ||
+	    !send_table_add(&side->by_ino, (struct known){
+			    .key = in.ino, .path = (size_t)*out + 1 }))
+		return send_no_memory(d->s);
+	return 0;
+}
+
+static int load_entry(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct diff *d = arg;
+	struct side *side = d->side;
+	uint32_t child, parent = d->dir;
+	struct name n = { .parent = parent, .depth = d->depth,
+			  .len = e->name_len, .text = side->text.n };
+	int err;
+
+	if (e->stub || e->in.subvol != side->subvol)
+		return 0;
+	if (d->depth == DEPTH_MAX)
+		return btrfs_fail(d->s->fs, -ENAMETOOLONG, "deeper than a "
+				  "path can be");
+	child = find_ino(side, e->in.ino);
+	if (child == NONE) {
+		err = add_inode(d, e->in, &child);
+		if (err)
+			return err;
+	}
+	n.child = child;
+	n.next = side->inodes.p[child].first_name;
+	side->inodes.p[child].first_name = (uint32_t)side->names.n;
+	for (unsigned i = 0; i < e->name_len; i++) {
+		if (!vec_push(&side->text, e->name[i]))
+			return send_no_memory(d->s);
+	}
+	if (!vec_push(&side->names, n))
+		return send_no_memory(d->s);
+	if (e->type != DT_DIR)
+		return 0;
+	d->dir = child;
+	d->depth++;
+	err = r3_btrfs_each_entry(d->s->fs, e->in, 0, load_entry, d);
+	d->depth--;
+	d->dir = parent;
+	return err;
+}
+
+static int load_side(struct diff *d, struct side *side, uint64_t subvol)
+{
+	struct r3_btrfs_inode root = { subvol, R3_BTRFS_ROOT_INO };
+	int err;
+
+	side->subvol = subvol;
+	d->side = side;
+	d->depth = 0;
+	err = add_inode(d, root, &d->dir);
+	return err ? err : r3_btrfs_each_entry(d->s->fs, root, 0, load_entry,
+					       d);
+}
+
+static bool is_dir(const struct inode *i)
+{
+	return S_ISDIR(i->mode);
+}
+
+static bool same_name(const struct side *a, const struct name *x,
+		      const struct side *b, const struct name *y)
+{
+	return x->len == y->len &&
+	       !memcmp(a->text.p + x->text, b->text.p + y->text, x->len);
+}
+
+/* Does the new side have this name of the old side, for the same inode in the
+ * same directory? */
+static bool name_stays(const struct diff *d, const struct name *o)
+{
+	uint32_t child = d->old.inodes.p[o->child].other;
+	uint32_t parent = d->old.inodes.p[o->parent].other;
+
+	if (child == NONE || parent == NONE)
+		return false;
+	for (uint32_t i = d->new.inodes.p[child].first_name; i != NONE;
+	     i = d->new.names.p[i].next) {
+		const struct name *n = &d->new.names.p[i];
+
+		if (n->parent == parent &&
+		    same_name(&d->old, o, &d->new, n))
+			return true;
+	}
+	return false;
+}
+
+static void match(struct diff *d)
+{
+	for (uint32_t i = 0; i < d->old.inodes.n; i++) {
+		struct inode *o = &d->old.inodes.p[i];
+		uint32_t j = find_ino(&d->new, o->ino);
+		struct inode *n = &d->new.inodes.p[j == NONE ? 0 : j];
+
+		if (j == NONE || (o->mode & S_IFMT) != (n->mode & S_IFMT) ||
+		    (i && o->generation != n->generation))
+			continue;
+		o->other = j;
+		n->other = i;
+	}
+	for (uint32_t i = 0; i < d->old.names.n; i++) {
+		struct name *o = &d->old.names.p[i];
+
+		o->stays = name_stays(d, o);
+		d->old.inodes.p[o->child].kept |= o->stays;
+	}
+}
+
+/* ---- paths ----------------------------------------------------------------*/
+
+/* A name for the root that neither root has (by its hash: it may miss one that
+ * is free). */
+static void temp_name(struct diff *d, const struct inode *i, char *out,
+		      size_t len)
+{
+	unsigned n = 0;
+
+	do {
+		snprintf(out, len, "o%llu-%llu-%u",
+			 (unsigned long long)i->ino,
+			 (unsigned long long)i->generation, n++);
+	} while (send_table_find(&d->root_names,
+				 btrfs_name_hash(out, strlen(out)) + 1, 0));
+}
+
+static int too_long(struct diff *d)
+{
+	return btrfs_fail(d->s->fs, -ENAMETOOLONG, "a path of %d bytes and "
+			  "more", R3_BTRFS_PATH_MAX);
+}
+
+/* The path of directory @dir and then @last (or NULL) goes to s->path.  On the
+ * old side a directory that has moved stands in the root. */
+static int set_path(struct diff *d, const struct side *side, uint32_t dir,
+		    const struct name *last)
+{
+	char buf[R3_BTRFS_PATH_MAX], temp[64];
+	size_t at = sizeof(buf) - 1;
+	const struct name *n = last;
+
+	buf[at] = 0;
+	if (!n && dir)
+		n = &side->names.p[side->inodes.p[dir].first_name];
+	if (!last && dir && side->inodes.p[dir].moved)
+		n = NULL;
+	while (n) {
+		if (at < (size_t)n->len + 1)
+			return too_long(d);
+		if (buf[at])
+			buf[--at] = '/';
+		at -= n->len;
+		memcpy(buf + at, side->text.p + n->text, n->len);
+		dir = n->parent;
+		n = dir && !side->inodes.p[dir].moved
+			    ? &side->names.p[side->inodes.p[dir].first_name]
+			    : NULL;
+	}
+	if (dir && side->inodes.p[dir].moved) {
+		temp_name(d, &side->inodes.p[dir], temp, sizeof(temp));
+		if (at < strlen(temp) + 1)
+			return too_long(d);
+		if (buf[at])
+			buf[--at] = '/';
+		at -= strlen(temp);
+		memcpy(buf + at, temp, strlen(temp));
+	}
+	memcpy(d->s->path, buf + at, sizeof(buf) - at);
+	d->s->path_at = 0;
+	return 0;
+}
+
+static int simple(struct send *s, enum btrfs_send_cmd cmd)
+{
+	send_begin(s, cmd);
+	send_put_path(s);
+	return send_end(s);
+}
+
+/* From where it is (s->path) to a name of its own in the root. */
+static int move_away(struct diff *d, struct inode *i)
+{
+	char temp[64];
+
+	temp_name(d, i, temp, sizeof(temp));
+	send_begin(d->s, BTRFS_SEND_RENAME);
+	send_put_path(d->s);
+	send_put(d->s, BTRFS_A_PATH_TO, temp, strlen(temp));
+	i->moved = true;
+	return send_end(d->s);
+}
+
+/* From there to its place, which is s->path. */
+static int move_back(struct diff *d, struct inode *i)
+{
+	char temp[64];
+
+	temp_name(d, i, temp, sizeof(temp));
+	send_begin(d->s, BTRFS_SEND_RENAME);
+	send_put(d->s, BTRFS_A_PATH, temp, strlen(temp));
+	send_put(d->s, BTRFS_A_PATH_TO, d->s->path, strlen(d->s->path));
+	i->moved = false;
+	return send_end(d->s);
+}
+
+/* ---- steps 1 to 3: what is no longer so -----------------------------------*/
+
+static int clear_away(struct diff *d)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < d->old.names.n; i++) {
+		const struct name *n = &d->old.names.p[i];
+		struct inode *in = &d->old.inodes.p[n->child];
+
+		if (!is_dir(in) || n->stays || in->other == NONE)
+			continue;
+		err = set_path(d, &d->old, n->parent, n);
+		if (!err)
+			err = move_away(d, in);
+	}
+	for (uint32_t i = 0; !err && i < d->old.names.n; i++) {
+		const struct name *n = &d->old.names.p[i];
+		struct inode *in = &d->old.inodes.p[n->child];
+
+		if (is_dir(in) || n->stays)
+			continue;
+		err = set_path(d, &d->old, n->parent, n);
+		if (!err && in->other != NONE && !in->kept && !in->moved)
+			err = move_away(d, in);
+		else if (!err)
+			err = simple(d->s, BTRFS_SEND_UNLINK);
+	}
+	/* names stand in the order of a walk: backwards, the deepest first */
+	for (uint32_t i = (uint32_t)d->old.names.n; !err && i--;) {
+		const struct name *n = &d->old.names.p[i];
+
+		if (!is_dir(&d->old.inodes.p[n->child]) ||
+		    d->old.inodes.p[n->child].other != NONE)
+			continue;
+		err = set_path(d, &d->old, n->parent, n);
+		if (!err)
+			err = simple(d->s, BTRFS_SEND_RMDIR);
+	}
+	return err;
+}
+
+/* ---- what changed in an inode ---------------------------------------------*/
+
+static int keep_extent(void *arg, const struct r3_btrfs_extent *x)
+{
+	struct extents *e = arg;
+
+	return vec_push(&e->x, *x) ? 0 : -ENOMEM;
+}
+
+static bool reads_zero(const struct r3_btrfs_extent *x)
+{
+	return !x->is_inline && (!x->logical || x->prealloc);
+}
+
+/* The same bytes on disk at the same place of the file?  The old subvolume
+ * still holds them, so nobody can have written there. */
+static bool same_bytes(const struct r3_btrfs_extent *a,
+		       const struct r3_btrfs_extent *b)
+{
+	if (reads_zero(a) || reads_zero(b))
+		return reads_zero(a) && reads_zero(b);
+	return !a->is_inline && !b->is_inline && a->logical == b->logical &&
+	       a->compression == b->compression &&
+	       a->offset - a->start == b->offset - b->start;
+}
+
+static int write_range(struct diff *d, uint64_t from, uint64_t to)
+{
+	if (from >= to)
+		return 0;
+	d->s->wrote = true;
+	return send_write(d->s, from, to);
+}
+
+/* Walk both lists of extents side by side; runs of difference are written. */
+static int send_changes(struct diff *d, const struct extents *o, uint64_t osize,
+			const struct extents *n, uint64_t nsize)
+{
+	static const struct r3_btrfs_extent hole;
+	uint64_t at = 0, from = 0, to = 0;
+	size_t i = 0, j = 0;
+	int err = 0;
+
+	while (!err && at < nsize && j < n->x.n) {
+		const struct r3_btrfs_extent *b = &n->x.p[j], *a = &hole;
+		uint64_t next = r3_min(b->start + b->len, nsize);
+
+		if (next <= at) {
+			j++;
+			continue;
+		}
+		while (i < o->x.n && o->x.p[i].start + o->x.p[i].len <= at)
+			i++;
+		if (i < o->x.n && at < osize) {
+			a = &o->x.p[i];
+			next = r3_min(next, a->start + a->len);
+			next = r3_min(next, osize);
+		}
+		if (!same_bytes(a, b)) {
+			if (to != at) {
+				err = write_range(d, from, to);
+				from = at;
+			}
+			to = next;
+		}
+		at = next;
+	}
+	return err ? err : write_range(d, from, to);
+}
+
+static int update_data(struct diff *d, struct r3_btrfs_inode old,
+		       const struct r3_btrfs_stat *was,
+		       const struct r3_btrfs_stat *is)
+{
+	uint64_t osize = (uint64_t)was->st.st_size;
+	uint64_t nsize = (uint64_t)is->st.st_size;
+	struct extents o = { 0 }, n = { 0 };
+	struct send *s = d->s;
+	int err = r3_btrfs_each_extent(s->fs, old, keep_extent, &o);
+
+	if (!err)
+		err = r3_btrfs_each_extent(s->fs, s->in, keep_extent, &n);
+	/* The size first: what lies past it must not come back. */
+	if (!err && osize != nsize) {
+		send_begin(s, BTRFS_SEND_TRUNCATE);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_SIZE, nsize);
+		s->wrote = true;
+		err = send_end(s);
+	}
+	if (!err)
+		err = send_changes(d, &o, osize, &n, nsize);
+	vec_free(&o.x);
+	vec_free(&n.x);
+	return err;
+}
+
+/* One side's xattrs, each {name, value}, for comparing. */
+struct xattr {
+	const char *name, *value;
+	size_t name_len, len;
+};
+
+struct xattrs {
+	VEC(struct xattr) list;
+};
+
+static void free_xattrs(struct xattrs *x)
+{
+	for (size_t i = 0; i < x->list.n; i++)
+		free((void *)(uintptr_t)x->list.p[i].name);
+	vec_free(&x->list);
+}
+
+static int keep_xattr(void *arg, const char *name, size_t name_len,
+		      const void *value, size_t len)
+{
+	struct xattrs *x = arg;
+	char *copy = malloc(name_len + len + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, name, name_len);
+	if (len)
+		memcpy(copy + name_len, value, len);
+	if (vec_push(&x->list, (struct xattr){ copy, copy + name_len,
+					       name_len, len }))
+		return 0;
+	free(copy);
+	return -ENOMEM;
+}
+
+static const struct xattr *find_xattr(const struct xattrs *x,
+				      const struct xattr *like)
+{
+	for (size_t i = 0; i < x->list.n; i++) {
+		const struct xattr *a = &x->list.p[i];
+
+		if (a->name_len == like->name_len &&
+		    !memcmp(a->name, like->name, a->name_len))
+			return a;
+	}
+	return NULL;
+}
+
+static int send_one_xattr(struct send *s, const struct xattr *x, bool set)
+{
+	send_begin(s, set ? BTRFS_SEND_SET_XATTR : BTRFS_SEND_REMOVE_XATTR);
+	send_put_path(s);
+	send_put(s, BTRFS_A_XATTR_NAME, x->name, x->name_len);
+	if (set)
+		send_put(s, BTRFS_A_XATTR_DATA, x->value, x->len);
+	return send_end(s);
+}
+
+/* Writing and a change of owner take capabilities away. */
+static bool is_capability(const struct xattr *x)
+{
+	static const char name[] = "security.capability";
+
+	return x->name_len == sizeof(name) - 1 &&
+	       !memcmp(x->name, name, sizeof(name) - 1);
+}
+
+static int update_xattrs(struct diff *d, struct r3_btrfs_inode old)
+{
+	struct xattrs o = { 0 }, n = { 0 };
+	struct send *s = d->s;
+	int err = r3_btrfs_each_xattr(s->fs, old, keep_xattr, &o);
+
+	if (!err)
+		err = r3_btrfs_each_xattr(s->fs, s->in, keep_xattr, &n);
+	for (size_t i = 0; !err && i < o.list.n; i++) {
+		if (!find_xattr(&n, &o.list.p[i]))
+			err = send_one_xattr(s, &o.list.p[i], false);
+	}
+	for (size_t i = 0; !err && i < n.list.n; i++) {
+		const struct xattr *x = &n.list.p[i];
+		const struct xattr *was = find_xattr(&o, x);
+
+		if (!was || was->len != x->len ||
+		    memcmp(was->value, x->value, x->len) ||
+		    (s->wrote && is_capability(x)))
+			err = send_one_xattr(s, x, true);
+	}
+	free_xattrs(&o);
+	free_xattrs(&n);
+	return err;
+}
+
+/* The inode at s->path, which both sides have, and which changed. */
+static int update_inode(struct diff *d, const struct inode *o)
+{
+	struct r3_btrfs_inode old = { d->old.subvol, o->ino };
+	struct r3_btrfs_stat was, is;
+	struct send *s = d->s;
+	bool owner;
+	int err = r3_btrfs_stat(s->fs, old, &was);
+
+	s->wrote = false;
+	if (!err)
+		err = r3_btrfs_stat(s->fs, s->in, &is);
+	if (!err && S_ISREG(is.st.st_mode))
+		err = update_data(d, old, &was, &is);
+	if (err)
+		return err;
+	owner = was.st.st_uid != is.st.st_uid || was.st.st_gid != is.st.st_gid;
+	if (owner) {
+		send_begin(s, BTRFS_SEND_CHOWN);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_UID, is.st.st_uid);
+		send_put_u64(s, BTRFS_A_GID, is.st.st_gid);
+		s->wrote = true;
+		err = send_end(s);
+	}
+	if (!err && !S_ISLNK(is.st.st_mode) &&
+	    (s->wrote || was.st.st_mode != is.st.st_mode)) {
+		send_begin(s, BTRFS_SEND_CHMOD);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_MODE, is.st.st_mode & 07777);
+		err = send_end(s);
+	}
+	if (!err)
+		err = update_xattrs(d, old);
+	if (!err && !S_ISDIR(is.st.st_mode))
+		err = send_times(s, &is);
+	return err;
+}
+
+/* ---- steps 4 to 6: what is new --------------------------------------------*/
+
+static void set_inode(struct diff *d, const struct inode *i)
+{
+	d->s->in = (struct r3_btrfs_inode){ d->new.subvol, i->ino };
+}
+
+static int place_dirs(struct diff *d)
+{
+	struct r3_btrfs_stat st;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < d->new.names.n; i++) {
+		const struct name *n = &d->new.names.p[i];
+		struct inode *in = &d->new.inodes.p[n->child];
+		struct inode *o = in->other == NONE
+					  ? NULL : &d->old.inodes.p[in->other];
+
+		if (!is_dir(in) || (o && !o->moved))
+			continue;
+		err = set_path(d, &d->new, n->parent, n);
+		set_inode(d, in);
+		if (!err && o)
+			err = move_back(d, o);
+		if (err || o)
+			continue;
+		err = r3_btrfs_stat(d->s->fs, d->s->in, &st);
+		if (!err)
+			err = send_make(d->s, &st);
+	}
+	return err;
+}
+
+/* A symbolic link or special file can't change what it is; a new one is made
+ * whole.  s->path and s->in are set. */
+static int make_file(struct diff *d)
+{
+	struct send *s = d->s;
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(s->fs, s->in, &st);
+
+	if (!err)
+		err = send_make(s, &st);
+	if (!err)
+		err = send_xattrs(s, true);
+	if (!err && S_ISREG(st.st.st_mode))
+		err = send_data(s, &st);
+	if (!err)
+		err = send_attrs(s, &st);
+	return err ? err : send_times(s, &st);
+}
+
+/* Where the file can be reached now: a name that stayed, or was placed. */
+static int link_to(struct diff *d, const struct name *n,
+		   const struct name *existing)
+{
+	char target[R3_BTRFS_PATH_MAX];
+	int err = set_path(d, &d->new, existing->parent, existing);
+
+	if (err)
+		return err;
+	memcpy(target, d->s->path, sizeof(target));
+	err = set_path(d, &d->new, n->parent, n);
+	if (err)
+		return err;
+	send_begin(d->s, BTRFS_SEND_LINK);
+	send_put_path(d->s);
+	send_put(d->s, BTRFS_A_PATH_LINK, target, strlen(target));
+	return send_end(d->s);
+}
+
+/* All names of one file of the new side. */
+static int place_file(struct diff *d, struct inode *in)
+{
+	struct inode *o = in->other == NONE ? NULL
+					    : &d->old.inodes.p[in->other];
+	const struct name *there = NULL;
+	int err = 0;
+
+	for (uint32_t i = in->first_name; i != NONE;
+	     i = d->new.names.p[i].next) {
+		if (d->new.names.p[i].stays)
+			there = &d->new.names.p[i];
+	}
+	for (uint32_t i = in->first_name; !err && i != NONE;
+	     i = d->new.names.p[i].next) {
+		const struct name *n = &d->new.names.p[i];
+
+		if (n->stays)
+			continue;
+		if (there) {
+			err = link_to(d, n, there);
+			continue;
+		}
+		err = set_path(d, &d->new, n->parent, n);
+		set_inode(d, in);
+		if (!err)
+			err = o ? move_back(d, o) : make_file(d);
+		there = n;
+	}
+	if (err || !o || !there || o->transid == in->transid)
+		return err;
+	err = set_path(d, &d->new, there->parent, there);
+	set_inode(d, in);
+	return err ? err : update_inode(d, o);
+}
+
+/* On the new side, a name stays if the old side has it: the other way round
+ * from name_stays(), and found through it. */
+static void mark_new_names(struct diff *d)
+{
+	for (uint32_t i = 0; i < d->old.names.n; i++) {
+		const struct name *o = &d->old.names.p[i];
+		uint32_t child = d->old.inodes.p[o->child].other;
+
+		if (!o->stays)
+			continue;
+		for (uint32_t k = d->new.inodes.p[child].first_name; k != NONE;
+		     k = d->new.names.p[k].next) {
+			struct name *n = &d->new.names.p[k];
+
+			if (n->parent == d->old.inodes.p[o->parent].other &&
+			    same_name(&d->old, o, &d->new, n))
+				n->stays = true;
+		}
+	}
+}
+
+static int place_files(struct diff *d)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < d->new.names.n; i++) {
+		struct inode *in = &d->new.inodes.p[d->new.names.p[i].child];
+
+		if (is_dir(in) || in->placed)
+			continue;
+		in->placed = true;
+		err = place_file(d, in);
+	}
+	return err;
+}
+
+static int finish_dir(struct diff *d, uint32_t index, bool times)
+{
+	const struct inode *in = &d->new.inodes.p[index];
+	const struct inode *o = in->other == NONE
+					? NULL : &d->old.inodes.p[in->other];
+	struct r3_btrfs_stat st;
+	int err;
+
+	/* the root's times change with what was put there meanwhile */
+	if (o && o->transid == in->transid && (!times || index))
+		return 0;
+	err = set_path(d, &d->new, index, NULL);
+	set_inode(d, in);
+	if (!err)
+		err = r3_btrfs_stat(d->s->fs, d->s->in, &st);
+	if (err)
+		return err;
+	if (times)
+		return send_times(d->s, &st);
+	if (o)
+		return update_inode(d, o);
+	err = send_xattrs(d->s, true);
+	return err ? err : send_attrs(d->s, &st);
+}
+
+static int finish_dirs(struct diff *d)
+{
+	int err = 0;
+
+	for (unsigned times = 0; times < 2; times++) {
+		for (uint32_t i = 0; !err && i < d->new.inodes.n; i++) {
+			if (is_dir(&d->new.inodes.p[i]))
+				err = finish_dir(d, i, times);
+		}
+	}
+	return err;
+}
+
+/* ---- the whole ------------------------------------------------------------*/
+
+static int load_root_names(struct diff *d)
+{
+	const struct side *sides[2] = { &d->old, &d->new };
+
+	for (unsigned k = 0; k < 2; k++) {
+		for (uint32_t i = 0; i < sides[k]->names.n; i++) {
+			const struct name *n = &sides[k]->names.p[i];
+			uint64_t hash;
+
+			if (n->parent)
+				continue;
+			hash = btrfs_name_hash(sides[k]->text.p + n->text,
+					       n->len);
+			if (!send_table_find(&d->root_names, hash + 1, 0) &&
+			    !send_table_add(&d->root_names, (struct known){
+					    .key = hash + 1, .path = 1 }))
+				return send_no_memory(d->s);
+		}
+	}
+	return 0;
+}
+
+static void free_side(struct side *side)
+{
+	vec_free(&side->inodes);
+	vec_free(&side->names);
+	vec_free(&side->text);
+	free(side->by_ino.p);
+}
+
+int send_difference(struct send *s, uint64_t parent)
+{
+	struct diff d = { .s = s };
+	int err = load_side(&d, &d.old, parent);
+
+	if (!err)
+		err = load_side(&d, &d.new, s->subvol);
+	if (!err)
+		err = load_root_names(&d);
+	if (!err) {
+		match(&d);
+		mark_new_names(&d);
+		err = clear_away(&d);
+	}
+	if (!err)
+		err = place_dirs(&d);
+	if (!err)
+		err = place_files(&d);
+	if (!err)
+		err = finish_dirs(&d);
+	free_side(&d.old);
+	free_side(&d.new);
+	free(d.root_names.p);
+	if (err == -ENOMEM)
+		send_no_memory(s);
+	return err;
+}
