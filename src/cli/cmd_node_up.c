@@ -124,7 +124,8 @@ static _Noreturn void become_supervisor(const struct r3_node *node, int plan,
 	if (!foreground) {
 		snprintf(log, sizeof(log), "%s/log/supervisor.log",
 			 node->rundir);
-		fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC,
+			  0600);
 		if (fd < 0 || dup2(fd, 2) < 0)
 			_exit(127);
 		fd = open("/dev/null", O_WRONLY);

@@ -21,6 +21,8 @@
 #include "ring3/log.h"
 #include "sup.h"
 
+#define OWN_LOG "log/supervisor.log"
+
 /* Servers may spin on every CPU: we must run all the same. */
 static void rise(void)
 {
@@ -92,6 +94,34 @@ static bool rundir_gone(const struct sup *sup)
 	return !fstat(sup->dir, &st) && !st.st_nlink;
 }
 
+/* In the foreground, stderr is somebody else's file. */
+static int own_log(const struct sup *sup)
+{
+	int fd = openat(sup->dir, OWN_LOG, O_RDWR | O_APPEND | O_CLOEXEC);
+	struct stat a, b;
+
+	if (fd < 0 || (!fstat(fd, &a) && !fstat(STDERR_FILENO, &b) &&
+		       a.st_dev == b.st_dev && a.st_ino == b.st_ino))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* The run directory is memory; a guest may talk without end. */
+static void bound_logs(struct sup *sup)
+{
+	for (unsigned i = 0; i < sup->node->server_count; i++)
+		sup_log_bound(sup, sup->servers[i].unit.log,
+			      sup->servers[i].unit.log_path);
+	for (unsigned i = 0; i < sup->node->guest_count; i++) {
+		const struct sup_guest *g = &sup->guests[i];
+
+		sup_log_bound(sup, g->unit.log, g->unit.log_path);
+		sup_log_bound(sup, g->console, g->console_path);
+	}
+	sup_log_bound(sup, sup->log, OWN_LOG);
+}
+
 static void tick(void *arg)
 {
 	struct sup *sup = arg;
@@ -102,10 +132,7 @@ static void tick(void *arg)
 		sup_stop(sup);
 	}
 	sup_rates(sup);
-	for (unsigned i = 0; i < sup->node->server_count; i++)
-		sup_log_bound(&sup->servers[i].unit);
-	for (unsigned i = 0; i < sup->node->guest_count; i++)
-		sup_log_bound(&sup->guests[i].unit);
+	bound_logs(sup);
 	r3_timer_set(sup->loop, &sup->tick, SUP_TICK_MS * R3_NS_PER_MS, tick,
 		     sup);
 }
@@ -125,6 +152,7 @@ static int start(struct sup *sup)
 		err = open_rundir(sup);
 	if (err)
 		return err;
+	sup->log = own_log(sup);
 	sup_namespaces(sup);
 	err = sup_open_all(sup);
 	if (!err)

@@ -88,26 +88,26 @@ int sup_log_open(struct sup *sup, struct sup_unit *u)
 
 /* Move what is there to NAME.log.1 and begin again; the writer has the file
  * open for appending and notices nothing. */
-void sup_log_bound(struct sup_unit *u)
+void sup_log_bound(struct sup *sup, int log, const char *path)
 {
 	char old[R3_NODE_PATH_MAX + 4];
 	struct stat st;
 	off_t off = 0;
 	int fd;
 
-	if (fstat(u->log, &st) || st.st_size <= SUP_LOG_MAX)
+	if (fstat(log, &st) || st.st_size <= SUP_LOG_MAX)
 		return;
-	snprintf(old, sizeof(old), "%s.1", u->log_path);
-	fd = openat(u->sup->dir, old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+	snprintf(old, sizeof(old), "%s.1", path);
+	fd = openat(sup->dir, old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
 		    0600);
 	if (fd >= 0) {
 		/* only the newest part of what may be more */
 		if (st.st_size > 2 * SUP_LOG_MAX)
 			off = st.st_size - SUP_LOG_MAX;
-		(void)!sendfile(fd, u->log, &off, 2 * SUP_LOG_MAX);
+		(void)!sendfile(fd, log, &off, 2 * SUP_LOG_MAX);
 		close(fd);
 	}
-	(void)!ftruncate(u->log, 0);
+	(void)!ftruncate(log, 0);
 }
 
 static void init_unit(struct sup *sup, struct sup_unit *u, const char *name,
@@ -158,6 +158,7 @@ int sup_open_all(struct sup *sup)
 		struct sup_guest *g = &sup->guests[i];
 
 		g->plan = &node->guests[i];
+		g->console = -1;
 		init_unit(sup, &g->unit, g->plan->name, 0);
 		err = sup_log_open(sup, &g->unit);
 	}

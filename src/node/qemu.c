@@ -119,7 +119,7 @@ static int add_console(struct r3_node_guest *g, const char *rundir)
 	if (!err)
 		err = add(g, "socket,id=console,path=%s/%s.console.sock,"
 			  "server=on,wait=off,logfile=%s/log/%s.console.log,"
-			  "logappend=off", dir, g->name, dir, g->name);
+			  "logappend=on", dir, g->name, dir, g->name);
 	if (!err)
 		err = add(g, "-serial");
 	if (!err)

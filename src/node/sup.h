@@ -88,6 +88,8 @@ struct sup_server {
 struct sup_guest {
 	struct sup_unit unit; /* first */
 	const struct r3_node_guest *plan;
+	int console; /* what it said on its console; -1 */
+	char console_path[R3_SERVER_NAME_MAX + 32];
 };
 
 /* A connection to the control socket. */
@@ -107,6 +109,7 @@ struct sup {
 	struct r3_loop *loop;
 	int dir;      /* the run directory */
 	int null;     /* /dev/null */
+	int log;      /* our own log file; -1: that is not what stderr is */
 	int mnt, net; /* an empty root, an empty network; -1: not possible */
 	bool namespaces; /* new ones can be made */
 	int lock, control, signals, kernel_log;
@@ -131,7 +134,7 @@ pid_t sup_spawn(struct sup *sup, const struct sup_child *c, int *pidfd);
 int sup_open_all(struct sup *sup);
 void sup_close_all(struct sup *sup);
 int sup_log_open(struct sup *sup, struct sup_unit *u);
-void sup_log_bound(struct sup_unit *u);
+void sup_log_bound(struct sup *sup, int log, const char *path);
 
 /* unit.c: life and death */
 void sup_event(struct sup_unit *u, enum life_event event);
