@@ -22,6 +22,13 @@ hang_ms = 2000
 '''
 
 
+def sanitized():
+    """A sanitizer keeps freed memory: then its size says nothing."""
+    with open(f'{BUILD}/meson-info/intro-buildoptions.json') as f:
+        return any(o['name'] == 'b_sanitize' and o['value'] != 'none'
+                   for o in json.load(f))
+
+
 def ring3(*args):
     return subprocess.run([f'{BUILD}/ring3', *args], text=True, check=True,
                           timeout=60, stdout=subprocess.PIPE).stdout
