@@ -72,8 +72,9 @@ static struct btrfs_block *cache_room(struct r3_btrfs *fs)
 			fs->clock[fs->cache_count++] = b;
 		return b;
 	}
-	/* Twice round clears every mark.  At most CACHE_MIN - 1 blocks are in
-	 * use: a cursor holds 8, and nobody has more than four of them. */
+	/* Twice round clears every mark.  A cursor holds up to 8 blocks, and a
+	 * walk that goes down from within each_entry() has a cursor for each
+	 * directory it is in; most of their blocks are the same ones. */
 	for (unsigned i = 0; i < 2 * fs->cache_max; i++) {
 		b = fs->clock[fs->clock_hand];
 		fs->clock_hand = (fs->clock_hand + 1) % fs->cache_max;

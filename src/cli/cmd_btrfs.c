@@ -274,6 +274,54 @@ static int run_send(const struct r3_args *args)
 	return btrfs_close_image(&img, send_to(args, &img, &opts, out));
 }
 
+static int list_subvol(void *arg, const struct r3_btrfs_subvol *v)
+{
+	bool json = *(const bool *)arg;
+	char uuid[37], parent[37], received[37];
+
+	uuid_text(v->uuid, uuid);
+	uuid_text(v->parent_uuid, parent);
+	uuid_text(v->received_uuid, received);
+	if (v->dead)
+		return 0;
+	if (!json) {
+		printf("%6llu %s gen=%llu uuid=%s ",
+		       (unsigned long long)v->id, v->readonly ? "ro" : "rw",
+		       (unsigned long long)v->generation, uuid);
+		r3_btrfs_print_name(stdout, v->path, strlen(v->path), false);
+		putchar('\n');
+		return 0;
+	}
+	printf("{\"id\":%llu,\"parent\":%llu,\"path\":",
+	       (unsigned long long)v->id, (unsigned long long)v->parent);
+	r3_btrfs_print_name(stdout, v->path, strlen(v->path), true);
+	printf(",\"readonly\":%s,\"snapshot\":%s,\"generation\":%llu,"
+	       "\"ctransid\":%llu,\"otransid\":%llu,\"stransid\":%llu,"
+	       "\"rtransid\":%llu,\"uuid\":\"%s\",\"parent_uuid\":\"%s\","
+	       "\"received_uuid\":\"%s\",\"otime\":%lld.%09ld}\n",
+	       v->readonly ? "true" : "false", v->snapshot ? "true" : "false",
+	       (unsigned long long)v->generation,
+	       (unsigned long long)v->ctransid,
+	       (unsigned long long)v->otransid,
+	       (unsigned long long)v->stransid,
+	       (unsigned long long)v->rtransid, uuid, parent, received,
+	       (long long)v->otime.tv_sec, v->otime.tv_nsec);
+	return 0;
+}
+
+static int run_subvolume_list(const struct r3_args *args)
+{
+	bool json = r3_cli_opt(args, "json");
+	struct btrfs_image img;
+	int ret = btrfs_open_image(args, &img);
+
+	if (ret)
+		return ret;
+	return btrfs_close_image(&img, r3_btrfs_each_subvol(img.fs,
+							    list_subvol,
+							    &json));
+}
+
 #define WHICH                                                             \
 	{ .name = "super", .arg = "N",                                    \
 	  .help = "use copy 1, 2 or 3 of the super block" },              \
@@ -346,6 +394,13 @@ static const struct r3_cmd stream_cmds[] = {
 	{ 0 },
 };
 
+static const struct r3_cmd subvolume_cmds[] = {
+	{ .name = "list", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	  .opts = json_opts, .run = run_subvolume_list,
+	  .summary = "every subvolume, by number" },
+	{ 0 },
+};
+
 const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "mkfs", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = mkfs_opts, .run = r3_btrfs_cmd_mkfs,
@@ -369,6 +424,8 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "check", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = check_opts, .run = r3_btrfs_cmd_check,
 	  .summary = "check everything that the file system says of itself" },
+	{ .name = "subvolume", .sub = subvolume_cmds,
+	  .summary = "look at subvolumes" },
 	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,
 	  .max_args = 2, .opts = send_opts, .run = run_send,
 	  .summary = "write a read-only subvolume as a stream" },

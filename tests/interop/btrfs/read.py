@@ -144,6 +144,52 @@ def refused(k):
     assert done.returncode == 2
 
 
+def log_tree(k):
+    """Power was cut after an fsync: named, and fine once it was mounted."""
+    image = k.image("l", 256 << 20)
+    root = k.mount(image)
+    with open(root + "/synced", "wb") as f:
+        f.write(b"x" * 100000)
+        f.flush()
+        os.sync()
+        f.write(b"y" * 5000)
+        f.flush()
+        os.fsync(f.fileno())
+        cut = k.path("cut.img")
+        shutil.copy(image, cut)
+    k.umount()
+    done = subprocess.run([kernel.RING3, "btrfs", "ls", cut],
+                          stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"log tree" in done.stderr, done
+    k.mount(cut)
+    k.umount()
+    assert b"synced" in ring3("ls", cut)
+    os.unlink(cut)
+    print("ok: a log tree is named")
+
+
+def subvolumes(k):
+    image = k.image("s", 256 << 20)
+    root = k.mount(image)
+    run("btrfs", "subvolume", "create", f"{root}/a")
+    os.mkdir(f"{root}/a/dir")
+    run("btrfs", "subvolume", "create", f"{root}/a/dir/b")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/a", f"{root}/r")
+    run("btrfs", "filesystem", "sync", root)
+    theirs = run("btrfs", "subvolume", "list", "-uq", root).decode()
+    k.umount()
+    ours = [json.loads(line) for line in
+            ring3("subvolume", "list", "--json", image).splitlines()]
+    for line in theirs.splitlines():
+        word = line.split()
+        mine = next(s for s in ours if s["id"] == int(word[1]))
+        assert mine["path"] == word[-1], (mine, line)
+        assert mine["uuid"] == word[word.index("uuid") + 1], (mine, line)
+    assert len(ours) == len(theirs.splitlines()) == 3
+    assert [s["readonly"] for s in ours] == [False, False, True]
+    print("ok: subvolumes")
+
+
 def stream_dump(k):
     """Our reading of the kernel's send streams beside btrfs receive --dump."""
     image = k.image("f", 512 << 20)
@@ -181,6 +227,8 @@ def main():
     damaged_copy_is_replaced(k)
     bad_data_is_named(k)
     refused(k)
+    log_tree(k)
+    subvolumes(k)
     stream_dump(k)
     k.close()
 

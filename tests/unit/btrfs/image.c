@@ -216,6 +216,62 @@ static void cut_short(void **state)
 	i->dev->size = size;
 }
 
+/* A super block that asks for what there is not: refused by its name. */
+static void refused_by_name(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned offset, len;
+		uint64_t value;
+		int err;
+		const char *word;
+	} rows[] = {
+		{ "an unknown feature", 0xbc, 8, 1ull << 40 | 1, -EOPNOTSUPP,
+		  "0x10000000000" },
+		{ "zones", 0xbc, 8, 0x1001, -EOPNOTSUPP, "ZONED" },
+		{ "RAID 5", 0xbc, 8, 0x81, -EOPNOTSUPP, "RAID56" },
+		{ "extent tree v2", 0xbc, 8, 0x2001, -EOPNOTSUPP,
+		  "EXTENT_TREE_V2" },
+		{ "two devices", 0x88, 8, 2, -EOPNOTSUPP, "2 devices" },
+		{ "sectors of 64K", 0x90, 4, 65536, -EOPNOTSUPP, "sectors" },
+		{ "a log tree", 0x60, 8, 1 << 20, -EOPNOTSUPP, "log tree" },
+		{ "a node of 5000", 0x94, 4, 5000, -EUCLEAN, "node size" },
+		{ "a node of 128K", 0x94, 4, 131072, -EUCLEAN, "node size" },
+		{ "checksum type 4", 0xc4, 2, 4, -EIO, "checksum type" },
+		{ "root of level 8", 0xc6, 1, 8, -EUCLEAN, "level" },
+		{ "a system array too long", 0xa0, 4, 2049, -EUCLEAN,
+		  "system chunk array" },
+		{ "a system array cut off", 0xa0, 4, 100, -EUCLEAN,
+		  "system chunk array" },
+		{ "a RAID 1 chunk", 0x32b + 17 + 24, 8, 0x12, -EOPNOTSUPP,
+		  "RAID1" },
+		{ "a chunk past the end", 0x32b + 17 + 56, 8, 1ull << 40,
+		  -EUCLEAN, "end of the device" },
+		{ "a chunk that wraps round", 0x32b + 17, 8, -4096ull,
+		  -EUCLEAN, "length" },
+		{ "not our magic", 0x40, 8, 0, -EINVAL, "not a Btrfs" },
+		{ "a copy from elsewhere", 0x30, 8, 4096, -EIO, "elsewhere" },
+	};
+	struct r3_btrfs_options o = { .ignore_csum = true, .super = 1 };
+	struct image *i = *state;
+	struct r3_btrfs_why why;
+	struct r3_btrfs *fs;
+	uint8_t saved[4096];
+
+	make(i, "crc32c", 0);
+	memcpy(saved, i->bytes + 65536, sizeof(saved));
+	for (unsigned n = 0; n < R3_COUNT(rows); n++) {
+		memcpy(i->bytes + 65536 + rows[n].offset, &rows[n].value,
+		       rows[n].len);
+		int err = r3_btrfs_open(i->dev, &o, &fs, &why);
+		if (err != rows[n].err || !strstr(why.text, rows[n].word))
+			fail_msg("%s: %d %s", rows[n].name, err, why.text);
+		memcpy(i->bytes + 65536, saved, sizeof(saved));
+	}
+	assert_int_equal(r3_btrfs_open(i->dev, &o, &fs, &why), 0);
+	r3_btrfs_close(fs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +280,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_damage_is_found, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(cut_short, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_by_name, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
