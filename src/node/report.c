@@ -126,15 +126,23 @@ static const char *device_of(const struct sup_server *s)
 	return "";
 }
 
+/* A path may be no UTF-8, which JSON can't say. */
+static json_t *text(const char *s)
+{
+	json_t *o = json_string(s);
+
+	return o ? o : json_string("(not UTF-8)");
+}
+
 static json_t *server_status(const struct sup_server *s)
 {
 	struct r3_stats st = s->page->stats;
 	json_t *o = unit_status(&s->unit);
 	json_t *more = json_pack(
-		"{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:s, s:s, s:o, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:I, s:i}",
 		"kind", s->plan->kind, "type", s->plan->type,
-		"device", device_of(s), "status", s->status,
+		"device", text(device_of(s)), "status", s->status,
 		"requests_per_s", s->requests_s, "bytes_per_s", s->bytes_s,
 		"requests", (json_int_t)st.requests,
 		"errors", (json_int_t)st.errors,
@@ -223,9 +231,9 @@ static json_t *crash_report(const struct sup_server *s,
 	snprintf(addr, sizeof(addr), "0x%llx", (unsigned long long)c->addr);
 	snprintf(ip, sizeof(ip), "0x%llx", (unsigned long long)c->ip);
 	return json_pack(
-		"{s:s, s:s, s:i, s:I, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I,"
+		"{s:s, s:o, s:i, s:I, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I,"
 		" s:i}",
-		"server", s->unit.name, "program", s->plan->program,
+		"server", s->unit.name, "program", text(s->plan->program),
 		"pid", (int)last->pid, "time_s", (json_int_t)now.tv_sec,
 		"cause", last->cause, "signal", c->signal, "code", c->code,
 		"call", c->call, "address", addr, "ip", ip,
