@@ -196,7 +196,7 @@ static int band(struct txt *t, double *start, double *end, double *bw)
 			   *end);
 	if (*start >= *end)
 		return bad(t, "range %g - %g MHz is empty", *start, *end);
-	if (txt_khz(*bw) > txt_khz(*end) - txt_khz(*start))
+	if (*bw > MHZ_MAX || txt_khz(*bw) > txt_khz(*end) - txt_khz(*start))
 		return bad(t, "width %g MHz is more than the range's %g", *bw,
 			   *end - *start);
 	t->p = behind;

@@ -96,6 +96,8 @@ static void says_where(void **state)
 		  3, "empty" },
 		{ "wider than range", "country DE:\n (2400 - 2410 @ 20), (20)\n",
 		  2, 3, "more than" },
+		{ "wider than any", "country DE:\n (2400 - 2480 @ 4444444444), (20)\n",
+		  2, 3, "more than" },
 		{ "no number", "country DE:\n (abc - 2480 @ 40), (20)\n", 2, 3,
 		  "number" },
 		{ "no bracket", "country DE:\n (2400 - 2480 @ 40, (20)\n", 2,
