@@ -199,6 +199,10 @@ enum r3_after { R3_AFTER_NEW, R3_AFTER_EXIT, R3_AFTER_KILL, R3_AFTER_FAULT,
 		R3_AFTER_HANG };
 enum r3_after r3_server_after(const struct r3_server *s);
 
+/* From within a bounded wait that keeps the loop from running: this is no
+ * hang.  Cheap; tells the supervisor no more often than the loop would. */
+void r3_server_alive(struct r3_server *s);
+
 /* One line for `ring3 status`. */
 void r3_server_status(struct r3_server *s, const char *fmt, ...)
 	R3_PRINTF(2, 3);

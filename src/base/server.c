@@ -296,10 +296,21 @@ void r3_server_status(struct r3_server *s, const char *fmt, ...)
 	server_tell(s, -1, "STATUS=%s\n", text);
 }
 
+void r3_server_alive(struct r3_server *s)
+{
+	uint64_t now = r3_now_ns();
+
+	if (now - s->beat_ns < s->heartbeat_ms * R3_NS_PER_MS)
+		return;
+	s->beat_ns = now;
+	server_tell(s, -1, "WATCHDOG=1\n");
+}
+
 static void heartbeat(void *arg)
 {
 	struct r3_server *s = arg;
 
+	s->beat_ns = r3_now_ns();
 	server_tell(s, -1, "WATCHDOG=1\n");
 	r3_timer_set(s->loop, &s->heartbeat, s->heartbeat_ms * R3_NS_PER_MS,
 		     heartbeat, s);

@@ -33,6 +33,7 @@ struct r3_server {
 	struct r3_watch control_watch, term_watch;
 	struct r3_timer heartbeat;
 	unsigned heartbeat_ms;
+	uint64_t beat_ns; /* the last one */
 };
 
 /* server.c */

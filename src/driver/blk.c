@@ -337,6 +337,7 @@ static void queue_stop(void *ctx, unsigned i)
 		uint64_t now = r3_now_ns();
 		uint64_t ms = (now - start) / R3_NS_PER_MS;
 
+		r3_server_alive(b->server);
 		if (ms > 2 * STOP_MS) {
 			nvme_ctrl_drop(b->ctrl, "a client had to wait for it");
 			break;

@@ -17,6 +17,7 @@
 #include "ring3/vfio_user.h"
 #include "server.h"
 
+#define DRAIN_STEP_MS 20 /* between two signs of life */
 #define DRAIN_MS 10000 /* for I/O that uses memory which is about to go */
 
 struct model {
@@ -92,8 +93,11 @@ static void disk_done(void *ctx, struct nvmc_req *r, uint16_t status)
 /* Nothing may use the client's memory when this returns. */
 static void drain(struct model *m)
 {
-	if (!disk_drain(&m->disk, DRAIN_MS))
-		return;
+	for (unsigned ms = 0; ms < DRAIN_MS; ms += DRAIN_STEP_MS) {
+		if (!disk_drain(&m->disk, DRAIN_STEP_MS))
+			return;
+		r3_server_alive(m->server);
+	}
 	/* The memory would be unmapped under the kernel: better begin anew. */
 	say(m, R3_ERROR, "the file does not answer, giving up; look at the "
 			 "disk below");
