@@ -204,10 +204,11 @@ static void compare_one_by_one(struct check *c)
 	size_t s = 0, f = 0;
 
 	while (s < c->said.n || f < c->found.n) {
-		const struct check_ref *a = &c->said.p[s];
-		const struct check_ref *b = &c->found.p[f];
-		int cmp = s == c->said.n ? 1 : f == c->found.n ? -1
-							       : ref_cmp(a, b);
+		const struct check_ref *a = s < c->said.n ? &c->said.p[s]
+							  : NULL;
+		const struct check_ref *b = f < c->found.n ? &c->found.p[f]
+							   : NULL;
+		int cmp = !a ? 1 : !b ? -1 : ref_cmp(a, b);
 
 		if (cmp < 0)
 			ref_differs(c, a, a->count, 0);

@@ -269,9 +269,11 @@ static void compare_free(struct free_list *f, const struct check_group *g,
 			      (unsigned long long)g->start,
 			      (unsigned long long)g->len, said, f->r.n);
 	while (at < end) {
-		const struct check_extent *e = &c->extents.p[x];
+		const struct check_extent *e = x < c->extents.n
+						       ? &c->extents.p[x]
+						       : NULL;
 
-		next = x < c->extents.n ? r3_min(e->bytenr, end) : end;
+		next = e ? r3_min(e->bytenr, end) : end;
 		if (next > at &&
 		    (n == f->r.n || f->r.p[n].start != at ||
 		     f->r.p[n].end != next)) {
@@ -284,8 +286,7 @@ static void compare_free(struct free_list *f, const struct check_group *g,
 			return;
 		}
 		n += next > at;
-		at = x < c->extents.n && e->bytenr < end ? e->bytenr + e->len
-							 : end;
+		at = e && e->bytenr < end ? e->bytenr + e->len : end;
 		x++;
 	}
 	if (n < f->r.n)

@@ -19,12 +19,13 @@ static uint64_t round_mib(uint64_t n)
 	return (n + R3_MIB - 1) & ~(R3_MIB - 1);
 }
 
-/* A good size: data chunks double up to 1 GiB, metadata up to 256 MiB; on a
- * device of a given size no more than a tenth of it, but what is wanted. */
+/* What is wanted, up to 1 GiB of data and 256 MiB of metadata; on a device of a
+ * given size at least a tenth of it for data, a twentieth (twice) for metadata,
+ * so that the kernel finds the room that its own mkfs would leave it. */
 static uint64_t chunk_size(const struct mkfs *m, enum mkfs_kind kind,
 			   uint64_t want)
 {
-	uint64_t size, max;
+	uint64_t size, max, part = kind == MKFS_DATA ? 10 : 20;
 
 	if (kind == MKFS_SYSTEM)
 		return m->limit && m->limit < 256 * R3_MIB ? 4 * R3_MIB
@@ -33,8 +34,14 @@ static uint64_t chunk_size(const struct mkfs *m, enum mkfs_kind kind,
 	size = r3_min(round_mib(want), max);
 	size = r3_max(size, kind == MKFS_DATA ? 8 * R3_MIB : 16 * R3_MIB);
 	if (m->limit)
-		size = r3_max(size, r3_min(round_mib(m->limit / 10), max));
+		size = r3_max(size, r3_min(round_mib(m->limit / part), max));
 	return size;
+}
+
+static int not_enough(struct mkfs *m)
+{
+	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough",
+			 (unsigned long long)m->limit);
 }
 
 static int new_chunk(struct mkfs *m, enum mkfs_kind kind, uint64_t want)
@@ -51,9 +58,7 @@ static int new_chunk(struct mkfs *m, enum mkfs_kind kind, uint64_t want)
 		if (left < c.length)
 			c.length = left;
 		if (!left)
-			return mkfs_fail(m, -ENOSPC, "%llu bytes are not "
-					 "enough", (unsigned long long)
-					 m->limit);
+			return not_enough(m);
 	}
 	c.logical = c.next = m->next_logical;
 	for (unsigned i = 0; i < c.copies; i++) {
@@ -104,8 +109,9 @@ int mkfs_alloc(struct mkfs *m, enum mkfs_kind kind, uint64_t len,
 	int err;
 
 	for (int i = 0; i < 3; i++) {
-		c = &m->chunks.p[m->current[kind]];
-		if (m->current[kind] != MKFS_NONE && fits(c, len, &at)) {
+		c = m->current[kind] == MKFS_NONE
+			    ? NULL : &m->chunks.p[m->current[kind]];
+		if (c && fits(c, len, &at)) {
 			c->next = at + len;
 			c->used += len;
 			*logical = at;
@@ -115,20 +121,23 @@ int mkfs_alloc(struct mkfs *m, enum mkfs_kind kind, uint64_t len,
 		if (err)
 			return err;
 	}
-	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough",
-			 (unsigned long long)m->limit);
+	return not_enough(m);
 }
 
 int mkfs_reserve(struct mkfs *m, uint64_t bytes)
 {
-	struct mkfs_chunk *c = &m->chunks.p[m->current[MKFS_METADATA]];
 	uint64_t at;
+	int err;
 
 	/* twice a super block's surroundings may have to be jumped over */
 	bytes += 4 * BTRFS_STRIPE_LEN;
-	if (m->current[MKFS_METADATA] != MKFS_NONE && fits(c, bytes, &at))
+	if (m->current[MKFS_METADATA] != MKFS_NONE &&
+	    fits(&m->chunks.p[m->current[MKFS_METADATA]], bytes, &at))
 		return 0;
-	return new_chunk(m, MKFS_METADATA, bytes);
+	err = new_chunk(m, MKFS_METADATA, bytes);
+	if (!err && !fits(&m->chunks.p[m->current[MKFS_METADATA]], bytes, &at))
+		err = not_enough(m);
+	return err;
 }
 
 struct mkfs_chunk *mkfs_chunk_of(struct mkfs *m, uint64_t logical)
