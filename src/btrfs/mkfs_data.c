@@ -437,11 +437,9 @@ static int open_source(struct copy *c, uint32_t subvol, uint32_t inode)
 
 static int open_any(struct copy *c, uint32_t subvol, uint32_t inode)
 {
-	const struct mkfs_subvol *v = &c->m->subvols.p[subvol];
 	char path[R3_BTRFS_PATH_MAX * 4];
 	int fd = open_source(c, subvol, inode);
 
-	(void)v;
 	if (fd >= 0)
 		return fd;
 	source_path(c->m, subvol, inode, path, sizeof(path));

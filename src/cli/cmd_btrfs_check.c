@@ -100,6 +100,13 @@ int r3_btrfs_cmd_check(const struct r3_args *args)
 	err = r3_btrfs_check(img.fs, &opts, &res);
 	if (o.tty && o.shown_ns)
 		fprintf(stderr, "\r\033[K");
+	if (err && o.json) {
+		const char *why = r3_btrfs_why(img.fs);
+
+		printf("],\"error\":");
+		r3_btrfs_print_name(stdout, why, strlen(why), true);
+		printf("}\n");
+	}
 	if (!err)
 		summary(&o, &res, (double)(r3_now_ns() - o.started_ns) / 1e9);
 	err = btrfs_close_image(&img, err);
