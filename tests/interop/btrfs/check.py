@@ -300,6 +300,28 @@ def wrong_content(k):
     print("ok: wrong content is found:", len(rows))
 
 
+def directory_loop(k):
+    """A directory that holds itself: named, and no walk goes round in it."""
+    image = k.image("x", 256 << 20, "-n", "4096")
+    root = k.mount(image)
+    os.makedirs(root + "/a/b")
+    k.umount()
+    leaf = Leaf(image)
+    top = leaf.find("fs", "DIR_INDEX", lambda i: i["key"][0] == 256)
+    a = int(top["entries"][0]["location"].split()[0][1:])
+    for type_name in ("DIR_ITEM", "DIR_INDEX"):
+        item = leaf.find("fs", type_name, lambda i: i["key"][0] == a)
+        leaf.patch(item, 0, struct.pack("<Q", a))  # a/b leads to a
+    done = subprocess.run([kernel.RING3, "btrfs", "ls", "-R", image],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=20)
+    assert done.returncode == 1 and b"not that directory" in done.stderr
+    ring3("get", image, "/", k.path("looped"), ok=(1,))
+    out = ring3("check", image, ok=(1,)).decode()
+    assert f"tree 5 key ({a} INODE_ITEM 0): nlink is 1, found 2" in out, out
+    print("ok: a directory in itself")
+
+
 def bad_data(k):
     image = k.image("c", 256 << 20)
     root = k.mount(image)
@@ -333,6 +355,7 @@ def main():
     quota_by_script(k)
     deleting(k)
     bad_data(k)
+    directory_loop(k)
     wrong_content(k)
     k.close()
 
