@@ -19,10 +19,10 @@
 #define TIMES_MAX    4096 /* kills in one drill */
 #define LINE_LEN     512
 #define LOOK_US	     20000
-#define GAP_MS	     400 /* between two kills, until the job says how long */
-#define GAP_MIN_MS   100
+#define GAP_MS	     200 /* between two kills, until the job says how long */
+#define GAP_MIN_MS   50
 #define GAP_MAX_MS   1500
-#define HURRY	     0.4
+#define HURRY	     0.3
 #define IDLE_MS	     3000 /* no request for that long: kill all the same */
 #define END_MS	     30000 /* from the job's last word to the guest's end */
 #define DRIVER_KILLS 20

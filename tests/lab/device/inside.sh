@@ -87,7 +87,8 @@ check "bind: again"
 [[ $(driver_of "$other") == nvme ]]
 check "bind: the other disk has kept its driver"
 
-"$MESON_BUILD_ROOT/tests/lab/device/test_device_vfio" "$disk" >"$out" 2>&1
+CMOCKA_MESSAGE_OUTPUT=STDOUT \
+	"$MESON_BUILD_ROOT/tests/lab/device/test_device_vfio" "$disk" >"$out" 2>&1
 rc=$?
 grep -E '^\[ +(OK|FAILED)' "$out" | sort -u >"$TMPDIR/cases"
 while read -r line; do

@@ -28,7 +28,7 @@ kernel = $guest/vmlinux
 initrd = $guest/initrd
 memory = 256M
 disk = nvme0
-cmdline = root=/dev/vda panic=-1 reboot=t quiet r3.size=192
+cmdline = root=/dev/vda panic=-1 reboot=t quiet r3.size=256
 job = fio-verify
 END
 "$MESON_BUILD_ROOT/ring3" drill --kill nvme0=8 --kill disk0=3 \
