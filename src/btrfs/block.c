@@ -67,9 +67,11 @@ static struct btrfs_block *cache_room(struct r3_btrfs *fs)
 	struct btrfs_block *b;
 
 	if (fs->cache_count < fs->cache_max) {
-		b = calloc(1, sizeof(*b) + fs->nodesize);
-		if (b)
-			fs->clock[fs->cache_count++] = b;
+		b = malloc(sizeof(*b) + fs->nodesize);
+		if (!b)
+			return NULL;
+		memset(b, 0, sizeof(*b)); /* the data is read before use */
+		fs->clock[fs->cache_count++] = b;
 		return b;
 	}
 	/* Twice round clears every mark.  A cursor holds up to 8 blocks, and a
