@@ -8,9 +8,12 @@
 
 #include "priv.h"
 
+enum { WRITE_BEHIND = 8 << 20 };
+
 struct file_dev {
 	struct r3_btrfs_dev dev;
 	int fd;
+	uint64_t behind_off, behind_len; /* written, not yet on its way */
 };
 
 struct mem_dev {
@@ -40,6 +43,23 @@ static int file_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
 	return 0;
 }
 
+/* Long runs of writes go on their way to the disk as they come, so that the
+ * flush at the end does not find all of them waiting.  Only a hint. */
+static void write_behind(struct file_dev *f, uint64_t off, size_t len)
+{
+	if (off != f->behind_off + f->behind_len) {
+		f->behind_off = off;
+		f->behind_len = 0;
+	}
+	f->behind_len += len;
+	if (f->behind_len < WRITE_BEHIND)
+		return;
+	sync_file_range(f->fd, (off_t)f->behind_off, (off_t)f->behind_len,
+			SYNC_FILE_RANGE_WRITE);
+	f->behind_off += f->behind_len;
+	f->behind_len = 0;
+}
+
 static int file_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 		      size_t len)
 {
@@ -53,6 +73,7 @@ static int file_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 			continue;
 		if (n < 0)
 			return -errno;
+		write_behind(f, off, (size_t)n);
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
