@@ -163,8 +163,6 @@ def main():
     p.add_argument('--size', type=int, default=256, help='MiB')
     p.add_argument('--driver', nargs='*', default=[], metavar='KEY=VALUE')
     p.add_argument('--model', nargs='*', default=[], metavar='KEY=VALUE')
-    p.add_argument('--apart', action='store_true',
-                   help='with 2 CPUs, do not put driver and model on one')
     p.add_argument('--peers', default='io_uring,threads,io_uring+,threads+',
                    help='aio modes; + means in an iothread; "" for none')
     p.add_argument('--first', action='store_true',
@@ -178,10 +176,6 @@ def main():
         for _ in range(args.size):
             f.write(os.urandom(MIB))
         os.fsync(f.fileno())
-    if os.cpu_count() == 2 and not args.apart:
-        # as `ring3 up` does
-        args.driver.append('cpus=1')
-        args.model.append('cpus=1')
     servers = [Ours(folder, 'ring3', args.build, args.driver, args.model)]
     servers += [Peer(folder, word.rstrip('+'), '+' in word)
                 for word in args.peers.split(',') if word]

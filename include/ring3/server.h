@@ -56,8 +56,7 @@ struct r3_key {
 };
 
 /*
- * The key that every server should have.  "auto": by hand, any processor; in a
- * node, whatever r3_node_read() found best.
+ * The key that every server should have.  "auto": any processor.
  */
 #define R3_KEY_CPUS_ENTRY                                                \
 	{                                                                \

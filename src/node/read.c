@@ -506,37 +506,6 @@ static void resolve(struct reading *r, struct r3_node_server *s,
 	o->value = keep(r, text);
 }
 
-static struct r3_node_opt *opt_of(struct r3_node_server *s, const char *key)
-{
-	for (unsigned i = 0; i < s->opt_count; i++) {
-		if (!strcmp(s->opts[i].key, key))
-			return &s->opts[i];
-	}
-	return NULL;
-}
-
-/*
- * A driver and the model behind it wait for each other.  With two processors
- * and a client on one of them, they are best off together on the other: a
- * hand-over on one processor costs a sixth of waking another one
- * (bench/blk.py).  With more processors each can have its own.
- */
-static void pair_up(struct reading *r, struct r3_node_server *driver,
-		    const char *device)
-{
-	struct r3_node_server *model = server_of(r->node, device);
-	struct r3_node_opt *a = opt_of(driver, "cpus");
-	struct r3_node_opt *b = model ? opt_of(model, "cpus") : NULL;
-
-	if (!a || !b || strcmp(a->value, "auto") || strcmp(b->value, "auto") ||
-	    sysconf(_SC_NPROCESSORS_ONLN) != 2)
-		return;
-	free(a->value);
-	free(b->value);
-	a->value = keep(r, "1");
-	b->value = keep(r, "1");
-}
-
 static void resolve_all(struct reading *r)
 {
 	if (find_circles(r))
@@ -545,10 +514,8 @@ static void resolve_all(struct reading *r)
 		struct r3_node_server *s = &r->node->servers[i];
 
 		for (unsigned j = 0; j < s->opt_count; j++) {
-			if (!is_name(&s->opts[j]))
-				continue;
-			pair_up(r, s, s->opts[j].value);
-			resolve(r, s, &s->opts[j]);
+			if (is_name(&s->opts[j]))
+				resolve(r, s, &s->opts[j]);
 		}
 	}
 }
@@ -561,6 +528,16 @@ static bool same_file(const char *a, const char *b)
 
 	return !strcmp(a, b) || (!stat(a, &x) && !stat(b, &y) &&
 				 x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static const struct r3_node_opt *opt_of(const struct r3_node_server *s,
+					const char *key)
+{
+	for (unsigned i = 0; i < s->opt_count; i++) {
+		if (!strcmp(s->opts[i].key, key))
+			return &s->opts[i];
+	}
+	return NULL;
 }
 
 static bool both_read(struct r3_node_server *a, struct r3_node_server *b)
