@@ -205,8 +205,6 @@ int nvme_ctrl_wait_ready(struct nvme_ctrl *c, unsigned limit_ms);
 bool nvme_ctrl_arm(struct nvme_ctrl *c);
 void nvme_ctrl_disarm(struct nvme_ctrl *c);
 
-const char *nvme_state_name(enum nvme_state s);
-
 /* ---- memory -------------------------------------------------------------- */
 
 /**

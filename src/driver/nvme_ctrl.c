@@ -23,18 +23,6 @@
 #define HIGHEST	    ((UINT64_C(1) << 39) - 1) /* what any IOMMU reaches */
 #define BAR_MAP_MAX (64 * 1024u) /* of doorbells */
 
-const char *nvme_state_name(enum nvme_state s)
-{
-	static const char *const names[] = {
-		[NVME_DOWN] = "down",	      [NVME_RESET] = "resetting",
-		[NVME_ENABLE] = "enabling",   [NVME_IDENTIFY] = "identifying",
-		[NVME_QUEUES] = "queues",     [NVME_START] = "starting",
-		[NVME_READY] = "ready",	      [NVME_FAILED] = "failed",
-	};
-
-	return names[s];
-}
-
 /* ---- queue memory -------------------------------------------------------- */
 
 static size_t pages(size_t len)
