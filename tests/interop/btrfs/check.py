@@ -49,6 +49,9 @@ def quota_work(root):
     for member in ("0/256", "0/258"):
         subprocess.run(["btrfs", "qgroup", "assign", member, "1/1", root],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # each assign starts a rescan of its own; one that began before the last of
+    # them leaves old numbers, and "rescan -w" only joins it
+    run("btrfs", "quota", "rescan", "-W", root)
     run("btrfs", "quota", "rescan", "-w", root)
     run("btrfs", "filesystem", "sync", root)
 
