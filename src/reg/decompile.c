@@ -20,13 +20,15 @@ static void put_mhz(FILE *out, uint32_t khz)
 	fputs(text, out);
 }
 
+#define MW_MAX 1e9 /* a megawatt; above it milliwatts are too long to read */
+
 /* Whole dBm, or whole mW, or dBm with as many digits as it takes. */
 static void put_power(FILE *out, uint32_t mbm)
 {
 	double mw = round(pow(10, mbm / 1000.0));
 	char text[16];
 
-	if (mbm % 100 && mw >= 1 && txt_mbm(txt_mw(mw)) == mbm) {
+	if (mbm % 100 && mw >= 1 && mw <= MW_MAX && txt_mbm(txt_mw(mw)) == mbm) {
 		fprintf(out, "%.0f mW", mw);
 		return;
 	}

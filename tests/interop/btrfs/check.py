@@ -49,10 +49,7 @@ def quota_work(root):
     for member in ("0/256", "0/258"):
         subprocess.run(["btrfs", "qgroup", "assign", member, "1/1", root],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # each assign starts a rescan of its own; one that began before the last of
-    # them leaves old numbers, and "rescan -w" only joins it
-    run("btrfs", "quota", "rescan", "-W", root)
-    run("btrfs", "quota", "rescan", "-w", root)
+    kernel.rescan(root)
     run("btrfs", "filesystem", "sync", root)
 
 
@@ -109,7 +106,7 @@ def quota_by_script(k):
     k.umount()
     shutil.copy(image, stale)
     root = k.mount(image)
-    run("btrfs", "quota", "rescan", "-w", root)
+    kernel.rescan(root)
     run("btrfs", "filesystem", "sync", root)
     k.umount()
     ring3("check", "--qgroups", image)
@@ -255,7 +252,7 @@ def wrong_content(k):
     kernel.fill(root, scale=0.3)
     run("btrfs", "subvolume", "create", f"{root}/sub")
     run("btrfs", "quota", "enable", root)
-    run("btrfs", "quota", "rescan", "-w", root)
+    kernel.rescan(root)
     k.umount()
     ring3("check", image)
     leaf = Leaf(image)

@@ -39,6 +39,17 @@ def ring3(*args, ok=(0,)):
     return run(RING3, "btrfs", *args, ok=ok)
 
 
+def rescan(root):
+    """Have the kernel count its quota numbers anew.  "quota enable" and "qgroup
+    assign" begin a rescan by themselves, and "rescan -w" only joins it, though
+    it may have begun before the last change: wait for that one first."""
+    run("btrfs", "filesystem", "sync", root)
+    run("btrfs", "quota", "rescan", "-W", root)
+    run("btrfs", "filesystem", "sync", root)
+    run("btrfs", "quota", "rescan", "-w", root)
+    run("btrfs", "filesystem", "sync", root)
+
+
 def dmesg_btrfs():
     """Lines of the kernel's log that complain about Btrfs."""
     done = subprocess.run(["dmesg"], stdout=subprocess.PIPE,

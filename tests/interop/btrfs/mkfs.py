@@ -58,7 +58,7 @@ def check_row(k, source, want, name, args):
         run("btrfs", "balance", "start", "-d", "-m", "--full-balance", root,
             ok=(0, 1))
     run("btrfs", "quota", "enable", root)
-    run("btrfs", "quota", "rescan", "-w", root)
+    kernel.rescan(root)
     run("btrfs", "filesystem", "sync", root)
     k.umount()
     ring3("check", "--data", "--qgroups", image)

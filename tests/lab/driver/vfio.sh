@@ -167,7 +167,7 @@ down KILL
 "$build/ring3" device unbind "$bdf" >>bind.log 2>&1
 is "the device goes back to the kernel's driver"
 modprobe nvme
-for _ in $(seq 50); do
+for _ in $(seq 300); do # guest time may run fast
 	disk=$(ls /sys/bus/pci/devices/$bdf/nvme/nvme*/ 2>/dev/null |
 	       grep -o 'nvme[0-9]*n1' | head -n 1)
 	[[ -n $disk && -b /dev/$disk ]] && break

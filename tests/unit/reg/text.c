@@ -146,7 +146,7 @@ static void keeps_numbers(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2000; i++) {
-		unsigned start = 902000 + i * 37, mbm = (i * 31) % 4000;
+		unsigned start = 902000 + i * 37, mbm = (i * 331) % 65500;
 		struct r3_reg_db *a, *b;
 		size_t len;
 		char *again;
