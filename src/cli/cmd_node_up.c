@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_node_up.c - ring3 up, down, restart */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd_node.h"
 
+#define GONE_MS 10000 /* for the supervisor to end, once it has let go */
 #define POLL_US 2000 /* between two looks whether the supervisor listens */
 
 const struct r3_opt node_cli_up_opts[] = {
@@ -331,13 +334,34 @@ int node_cli_up(const struct r3_args *args)
 	return ret;
 }
 
+/* -1: not to be had. */
+static int supervisor_pidfd(const struct node_ref *ref)
+{
+	json_t *o;
+	pid_t pid;
+
+	if (node_cli_ask(ref, "status", 5000, &o))
+		return -1;
+	pid = (pid_t)node_cli_int(o, "pid");
+	json_decref(o);
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* It is down when its process is gone, and with it its devices and files. */
 int node_cli_down(const struct r3_args *args)
 {
 	struct node_ref ref;
+	struct pollfd gone = { .fd = -1, .events = POLLIN };
 	int ret = node_cli_find(args->count ? args->pos[0] : NULL, &ref);
 
-	if (!ret)
+	if (!ret) {
+		gone.fd = supervisor_pidfd(&ref);
 		ret = node_cli_stop(&ref);
+	}
+	if (!ret && gone.fd >= 0)
+		poll(&gone, 1, GONE_MS);
+	if (gone.fd >= 0)
+		close(gone.fd);
 	if (!ret && !r3_cli_opt(args, "quiet"))
 		printf("node %s is down\n", ref.name);
 	return ret;

@@ -155,6 +155,7 @@ is "the driver killed three times: nothing lost, no connection anew"
 "$build/ring3" down vfio >>node.log 2>&1
 
 up && "$blk_image" "$sock" write image && "$blk_image" "$sock" flush
+is "the device is free again, the image is written"
 down TERM
 
 up inject=wild-lba:2048
