@@ -101,7 +101,6 @@ bool check_has_csums(const struct check *c, uint64_t start, uint64_t end);
 int check_load_extents(struct check *c);
 void check_compare_refs(struct check *c);
 int check_walk_trees(struct check *c);
-uint8_t check_type_of_mode(uint32_t mode); /* BTRFS_FT_* */
 int check_subvolume(struct check *c, const struct btrfs_root *root);
 int check_load_csums(struct check *c);
 int check_space(struct check *c);

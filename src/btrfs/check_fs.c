@@ -212,7 +212,7 @@ static void judge_name(struct detail *d, const struct name *n, unsigned in,
 			      (unsigned long long)index,
 			      (unsigned long long)n->child);
 	if (child && child->there && in & (IN_ITEM | IN_INDEX) &&
-	    n->type != check_type_of_mode(child->mode) && may_say(d))
+	    n->type != btrfs_type_of_mode(child->mode) && may_say(d))
 		check_problem(d->c, "tree %llu key (%llu INODE_ITEM 0): mode "
 			      "0%o, but its directory says type %u",
 			      (unsigned long long)d->subvol,

@@ -23,27 +23,6 @@ struct walk {
 	bool flags_known;
 };
 
-uint8_t check_type_of_mode(uint32_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return BTRFS_FT_REG;
-	case S_IFDIR:
-		return BTRFS_FT_DIR;
-	case S_IFCHR:
-		return BTRFS_FT_CHR;
-	case S_IFBLK:
-		return BTRFS_FT_BLK;
-	case S_IFIFO:
-		return BTRFS_FT_FIFO;
-	case S_IFSOCK:
-		return BTRFS_FT_SOCK;
-	case S_IFLNK:
-		return BTRFS_FT_LNK;
-	}
-	return BTRFS_FT_UNKNOWN;
-}
-
 static uint64_t hash4(const struct check *c, uint64_t a, uint64_t b,
 		      uint64_t d, uint64_t e)
 {
@@ -134,7 +113,7 @@ static void sum_refs(const struct check *c, struct check_sums *s,
 static void sum_inode(const struct check *c, struct check_sums *s,
 		      struct btrfs_key key, const struct btrfs_inode_item *i)
 {
-	uint8_t type = check_type_of_mode(le32(i->mode));
+	uint8_t type = btrfs_type_of_mode(le32(i->mode));
 	uint64_t links = le32(i->nlink);
 
 	s->inodes++;

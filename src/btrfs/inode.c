@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* inode.c - inodes, directories, paths, xattrs, as a mount shows them */
+#include <sys/stat.h>
 #include <dirent.h>
 #include <sys/sysmacros.h>
 
@@ -323,4 +324,25 @@ int r3_btrfs_readlink(struct r3_btrfs *fs, struct r3_btrfs_inode in, char *out)
 	}
 	btrfs_cursor_fini(&c);
 	return err;
+}
+
+uint8_t btrfs_type_of_mode(uint32_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return BTRFS_FT_REG;
+	case S_IFDIR:
+		return BTRFS_FT_DIR;
+	case S_IFCHR:
+		return BTRFS_FT_CHR;
+	case S_IFBLK:
+		return BTRFS_FT_BLK;
+	case S_IFIFO:
+		return BTRFS_FT_FIFO;
+	case S_IFSOCK:
+		return BTRFS_FT_SOCK;
+	case S_IFLNK:
+		return BTRFS_FT_LNK;
+	}
+	return BTRFS_FT_UNKNOWN;
 }

@@ -235,23 +235,8 @@ static struct btrfs_key location_of(const struct emit *e,
 
 static uint8_t type_of(const struct emit *e, const struct mkfs_link *l)
 {
-	switch (l->subvol ? S_IFDIR : e->v->inodes.p[l->child].mode & S_IFMT) {
-	case S_IFREG:
-		return BTRFS_FT_REG;
-	case S_IFDIR:
-		return BTRFS_FT_DIR;
-	case S_IFCHR:
-		return BTRFS_FT_CHR;
-	case S_IFBLK:
-		return BTRFS_FT_BLK;
-	case S_IFIFO:
-		return BTRFS_FT_FIFO;
-	case S_IFSOCK:
-		return BTRFS_FT_SOCK;
-	case S_IFLNK:
-		return BTRFS_FT_LNK;
-	}
-	return BTRFS_FT_UNKNOWN;
+	return btrfs_type_of_mode(l->subvol ? S_IFDIR :
+				  e->v->inodes.p[l->child].mode);
 }
 
 /* DIR_ITEMs or XATTR_ITEMs from the sorted list. */

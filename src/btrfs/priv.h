@@ -311,4 +311,7 @@ int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
 		      const uint8_t *data, size_t len, bool *ok,
 		      uint64_t *bad);
 
+/* inode.c: what a directory entry says of an inode with this mode */
+uint8_t btrfs_type_of_mode(uint32_t mode);
+
 #endif
