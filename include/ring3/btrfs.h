@@ -66,16 +66,22 @@ struct r3_btrfs_options {
 	bool ignore_csum; /* for fuzzing: a checksum that does not match is
 			     taken as right */
 	size_t cache_bytes; /* of tree blocks; 0: 64 MiB */
+	bool write;	    /* for changes; the device is open for writing */
+	unsigned compression; /* of what is written: 0, 1 zlib, 2 lzo, 3 zstd */
+	int level;	      /* 0: the usual one */
+	/* For tests that want the same image again; NULL: the system's. */
+	void (*now)(struct timespec *out);
+	void (*random)(void *out, size_t len);
 };
 
 /**
- * r3_btrfs_open() - open a volume for reading
+ * r3_btrfs_open() - open a volume, for reading or for changes
  * @dev:  stays the caller's, and must outlive the volume
  * @opts: or NULL
  * @why:  filled on failure
  * Return: 0, -EINVAL (no Btrfs there), -EIO, -EUCLEAN (damaged),
- * -EOPNOTSUPP (several devices, RAID, zones, unknown features, a log tree),
- * -ENOMEM.
+ * -EOPNOTSUPP (several devices, RAID, zones, unknown features, a log tree; for
+ * writing also: no free space tree, unknown compat_ro features), -ENOMEM.
  */
 int r3_btrfs_open(struct r3_btrfs_dev *dev,
 		  const struct r3_btrfs_options *opts, struct r3_btrfs **out,
@@ -219,6 +225,211 @@ int r3_btrfs_each_extent(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 int r3_btrfs_read(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 		  void *buf, size_t len, size_t *got);
 
+/* ---- changing a volume --------------------------------------------------- */
+/*
+ * On a volume opened with options.write.  A change is seen at once by what
+ * reads through the same volume, and is durable after the next r3_btrfs_sync();
+ * a crash, or closing without it, leaves the volume as that last left it.
+ * Calls sync by themselves when much has gathered, never in the middle of one.
+ *
+ * All of them may return: -EROFS (opened for reading, a read-only subvolume, or
+ * a failure in the middle of an earlier change, after which none is taken any
+ * more), -ENOSPC, -EDQUOT, -ENOMEM, and damage.  What is refused has changed
+ * nothing.
+ */
+
+int r3_btrfs_sync(struct r3_btrfs *fs);
+
+struct r3_btrfs_space {
+	uint64_t total, used;		    /* bytes of the device */
+	uint64_t data_left, metadata_left; /* with block groups to come */
+};
+void r3_btrfs_get_space(const struct r3_btrfs *fs, struct r3_btrfs_space *out);
+
+/* What a new inode is. */
+struct r3_btrfs_new {
+	mode_t mode; /* with its type; the caller has applied the umask */
+	uint32_t uid, gid;
+	dev_t rdev;	    /* of a device */
+	const char *target; /* of a symbolic link */
+};
+
+/**
+ * r3_btrfs_make() - a file, directory, symbolic link, device, fifo or socket
+ * @dir:  a directory; its compression and NODATACOW are inherited
+ * @name: any bytes but '/' and NUL, 1 to R3_BTRFS_NAME_MAX of them
+ * Return: 0, -EEXIST, -ENOTDIR, -ENOENT (@dir), -EINVAL, -ENAMETOOLONG,
+ * -EOVERFLOW (too many names with one hash).
+ */
+int r3_btrfs_make(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		  const char *name, size_t len, const struct r3_btrfs_new *what,
+		  struct r3_btrfs_inode *out);
+/* -EPERM: a directory, -EXDEV: another subvolume, -EMLINK. */
+int r3_btrfs_link(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		  struct r3_btrfs_inode dir, const char *name, size_t len);
+/* What has no name left is removed, unless it is held. -EISDIR. */
+int r3_btrfs_unlink(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		    const char *name, size_t len);
+/* -ENOTEMPTY; -EBUSY: it is a subvolume. */
+int r3_btrfs_rmdir(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		   const char *name, size_t len);
+/* @flags as of renameat2(2): RENAME_NOREPLACE, RENAME_EXCHANGE.  A subvolume
+ * moves too, and between subvolumes nothing else does (-EXDEV). */
+int r3_btrfs_rename(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		    const char *name, size_t len, struct r3_btrfs_inode to_dir,
+		    const char *to, size_t to_len, unsigned flags);
+/* Keep an inode when its last name goes, until the last release; after a crash
+ * the next opening for writing removes it.  Counted. */
+int r3_btrfs_hold(struct r3_btrfs *fs, struct r3_btrfs_inode in);
+int r3_btrfs_release(struct r3_btrfs *fs, struct r3_btrfs_inode in);
+
+enum {
+	R3_BTRFS_SET_MODE = 1, /* permission bits only */
+	R3_BTRFS_SET_UID = 2,
+	R3_BTRFS_SET_GID = 4,
+	R3_BTRFS_SET_ATIME = 8,
+	R3_BTRFS_SET_MTIME = 16,
+	R3_BTRFS_SET_CTIME = 32, /* else it becomes now */
+	R3_BTRFS_SET_FLAGS = 64, /* as r3_btrfs_stat.flags */
+	R3_BTRFS_SET_OTIME = 128,
+};
+struct r3_btrfs_attr {
+	unsigned set; /* R3_BTRFS_SET_* */
+	mode_t mode;
+	uint32_t uid, gid;
+	struct timespec atime, mtime, ctime, otime;
+	uint64_t flags;
+};
+int r3_btrfs_setattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		     const struct r3_btrfs_attr *attr);
+/* @flags: 0, XATTR_CREATE, XATTR_REPLACE.  -EEXIST, -ENODATA, -ERANGE (longer
+ * than an item can be). */
+int r3_btrfs_setxattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		      const char *name, size_t name_len, const void *value,
+		      size_t len, int flags);
+int r3_btrfs_removexattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			 const char *name, size_t name_len);
+
+/* ---- changing file data -------------------------------------------------- */
+
+/**
+ * r3_btrfs_write() - write to a file, longer if need be
+ * @len: 1 byte to SSIZE_MAX; large writes make large extents
+ *
+ * The data is on its way to the device when this returns, in space that was
+ * free; it takes the old data's place at the next sync.
+ * Return: 0, all or nothing of each MiB; -EISDIR, -EINVAL (no regular file),
+ * -EFBIG.
+ */
+int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
+		   const void *buf, size_t len);
+
+struct r3_btrfs_encoded {
+	uint64_t file_len; /* bytes of the file that it gives */
+	uint64_t ram_len;  /* bytes unpacked, up to 128 KiB */
+	uint64_t ram_off;  /* where in them the file's begin */
+	unsigned compression; /* 1 zlib, 2 lzo, 3 zstd */
+};
+/* An extent packed by somebody else, stored as it is.  -EOPNOTSUPP: it can't
+ * be (not aligned, too long); unpack it and write that. */
+int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			   uint64_t off, const struct r3_btrfs_encoded *how,
+			   const void *data, size_t len);
+int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		      uint64_t size);
+/* @mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE
+ * with or without KEEP_SIZE.  -EOPNOTSUPP: another. */
+int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
+		       uint64_t off, uint64_t len);
+/**
+ * r3_btrfs_clone() - share a range's extents (a reflink)
+ * @len: 0: up to the source's end
+ *
+ * Between files of the volume, in any subvolumes.  Offsets are multiples of the
+ * sector size; so is @len, unless it reaches the source's end.
+ * Return: 0, -EINVAL (alignment, overlap), -EISDIR.
+ */
+int r3_btrfs_clone(struct r3_btrfs *fs, struct r3_btrfs_inode from,
+		   uint64_t from_off, uint64_t len, struct r3_btrfs_inode to,
+		   uint64_t to_off);
+
+/* ---- subvolumes and snapshots -------------------------------------------- */
+
+struct r3_btrfs_inherit { /* quota groups of a new subvolume */
+	const uint64_t *groups;
+	unsigned count;
+};
+
+/* -ENOENT: there is no subvolume @id. */
+int r3_btrfs_get_subvol(struct r3_btrfs *fs, uint64_t id,
+			struct r3_btrfs_subvol *out);
+/* @inherit: or NULL.  -EEXIST, as r3_btrfs_make(). */
+int r3_btrfs_subvol_create(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+			   const char *name, size_t len,
+			   const struct r3_btrfs_inherit *inherit,
+			   uint64_t *id);
+/* Of any size in the same time; thousands make one commit. */
+int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
+		      struct r3_btrfs_inode dir, const char *name, size_t len,
+		      bool readonly, const struct r3_btrfs_inherit *inherit,
+		      uint64_t *id);
+/**
+ * r3_btrfs_subvol_delete() - take a subvolume away, at once for who looks
+ *
+ * r3_btrfs_clean() gives its space back; a crash before that leaves it to the
+ * next who cleans, here or in a kernel.
+ * Return: 0, -ENOENT, -EPERM (the top, the default), -ENOTEMPTY (a subvolume
+ * lies in it), -EBUSY (held).
+ */
+int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id);
+/* Up to about @blocks tree blocks of deleted subvolumes; *more: there are. */
+int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more);
+/* Making one that was received writable forgets from where. */
+int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,
+				 bool readonly);
+int r3_btrfs_subvol_set_default(struct r3_btrfs *fs, uint64_t id);
+
+/* ---- quota groups -------------------------------------------------------- */
+
+/* A group's number: level << 48 | id; at level 0 a subvolume's. */
+#define R3_BTRFS_QGROUP(level, id) ((uint64_t)(level) << 48 | (id))
+#define R3_BTRFS_QGROUP_NONE UINT64_MAX /* no limit */
+
+struct r3_btrfs_qgroup {
+	uint64_t id;
+	uint64_t rfer, excl; /* bytes on disk: referenced; by nobody else */
+	uint64_t max_rfer, max_excl; /* R3_BTRFS_QGROUP_NONE: no limit */
+	const uint64_t *parents, *children;
+	unsigned parent_count, child_count;
+};
+
+struct r3_btrfs_quota_state {
+	bool on, stale, simple; /* stale: a kernel left them inconsistent */
+};
+
+int r3_btrfs_quota_get(struct r3_btrfs *fs, struct r3_btrfs_quota_state *out);
+/* Each counts the whole volume once, exactly.  Disabling drops all groups. */
+int r3_btrfs_quota_enable(struct r3_btrfs *fs);
+int r3_btrfs_quota_disable(struct r3_btrfs *fs);
+int r3_btrfs_quota_rescan(struct r3_btrfs *fs);
+/* By level and id, until it returns other than 0. -ENOTCONN: quotas are off.
+ * Numbers are those of the last sync. */
+int r3_btrfs_each_qgroup(struct r3_btrfs *fs,
+			 int (*each)(void *arg,
+				     const struct r3_btrfs_qgroup *group),
+			 void *arg);
+/* -ENOTCONN, -EEXIST, -EINVAL: level 0 belongs to subvolumes. */
+int r3_btrfs_qgroup_create(struct r3_btrfs *fs, uint64_t id);
+/* -EBUSY: a subvolume's, or it has members. */
+int r3_btrfs_qgroup_destroy(struct r3_btrfs *fs, uint64_t id);
+/* -EINVAL: the group's level must be above the member's. */
+int r3_btrfs_qgroup_assign(struct r3_btrfs *fs, uint64_t member,
+			   uint64_t group);
+int r3_btrfs_qgroup_remove(struct r3_btrfs *fs, uint64_t member,
+			   uint64_t group);
+int r3_btrfs_qgroup_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
+			  uint64_t max_excl);
+
 /* ---- looking at and checking the whole ----------------------------------- */
 
 /* Bytes that may be anything: text with \xNN for what is not printable, or a
@@ -306,6 +517,10 @@ struct r3_btrfs_send_options {
 			    the difference; 0: send all */
 	unsigned proto;	 /* 1 or 2; 0: 1 */
 	bool compressed; /* send packed extents as they are; needs 2 */
+	/* Other read-only subvolumes that the receiver has: what they hold is
+	 * sent as clones of it. */
+	const uint64_t *clones;
+	unsigned clone_count;
 	void (*progress)(void *arg, uint64_t bytes); /* of stream; or NULL */
 	void *arg;
 };
@@ -332,5 +547,50 @@ int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
  */
 int r3_btrfs_stream_dump(FILE *in, bool json, FILE *out,
 			 struct r3_btrfs_why *why);
+
+/* ---- receive ------------------------------------------------------------- */
+
+struct r3_btrfs_receive_options {
+	const char *dir; /* from the top: where subvolumes are made; NULL "/" */
+	void (*progress)(void *arg, uint64_t bytes); /* of stream; or NULL */
+	/* A subvolume is complete, read-only, on its way to the device. */
+	void (*subvol)(void *arg, const struct r3_btrfs_subvol *subvol);
+	void *arg;
+};
+
+/**
+ * r3_btrfs_receive() - make the subvolumes that a stream tells of
+ * @in: streams one after the other, to the end of the file
+ *
+ * A subvolume shows up complete or, after a failure or a crash, not at all.
+ * Return: 0, -EPROTO (no stream, damaged, cut off), -ENOENT (its parent or a
+ * clone source is not here; the text has the name and uuid), -EEXIST,
+ * -EOPNOTSUPP (version), or as any change.
+ */
+int r3_btrfs_receive(struct r3_btrfs *fs, FILE *in,
+		     const struct r3_btrfs_receive_options *opts);
+
+/* ---- scrub --------------------------------------------------------------- */
+
+struct r3_btrfs_scrub_options {
+	bool readonly; /* report, repair nothing */
+	/* One problem, without a newline. */
+	void (*problem)(void *arg, const char *text);
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+struct r3_btrfs_scrub_result {
+	uint64_t data_bytes, tree_bytes; /* read, all copies */
+	uint64_t csum_errors, read_errors, header_errors, super_errors;
+	uint64_t no_csum_bytes; /* data without checksums, only read */
+	uint64_t corrected, uncorrectable; /* blocks */
+};
+
+/* Reads every copy of everything in use, and writes good ones over bad ones.
+ * Return: 0 also when there were errors. */
+int r3_btrfs_scrub(struct r3_btrfs *fs,
+		   const struct r3_btrfs_scrub_options *opts,
+		   struct r3_btrfs_scrub_result *out);
 
 #endif

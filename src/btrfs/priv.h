@@ -274,6 +274,13 @@ struct r3_btrfs {
 	struct {	   /* the decompressed extent held in it */
 		uint64_t logical, disk_len, ram_len;
 	} file_cached;
+
+	/* of a volume opened for changes (trans.h); else NULL */
+	struct btrfs_trans *trans;
+	struct btrfs_refs *refs;
+	struct btrfs_space *space;
+	struct btrfs_quota *quotas;
+	struct btrfs_holds *holds;
 };
 
 /* Fill fs->why, return @err. */
