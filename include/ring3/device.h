@@ -85,7 +85,8 @@ int r3_device_open_vfio(struct r3_device **out, const struct r3_vfio_fds *fds,
  * r3_device_open_vfio_user() - an emulated device
  * @sock:    connected unix stream socket.  The device owns it from now on,
  *	     also when this fails.
- * @timeout_ms: for each reply; 0: R3_DEVICE_TIMEOUT_MS
+ * @timeout_ms: for opening as a whole, and later for each reply; 0:
+ *	     R3_DEVICE_TIMEOUT_MS
  *
  * Negotiates the version and reads what the device has.
  * Return: 0, -EPROTO (the server breaks the protocol), -ETIMEDOUT, -ENOTCONN,
@@ -93,6 +94,11 @@ int r3_device_open_vfio(struct r3_device **out, const struct r3_vfio_fds *fds,
  */
 int r3_device_open_vfio_user(struct r3_device **out, int sock,
 			     const char *name, unsigned timeout_ms);
+
+/* Until told otherwise, who waits for the other end of a device gives up at
+ * @when_ns (of r3_now_ns(); 0: never), however many replies it takes: the
+ * connection is lost then (-ETIMEDOUT). */
+void r3_device_deadline(struct r3_device *dev, uint64_t when_ns);
 
 /* Disables interrupts and bus mastering, unmaps the space and the regions.
  * NULL is allowed. */

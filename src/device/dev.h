@@ -41,6 +41,7 @@ struct r3_device {
 	struct r3_device_info info;
 	const struct device_ops *ops;
 	struct r3_space *space;
+	uint64_t deadline_ns; /* r3_device_deadline() */
 	int event_fd; /* epoll over what tells of events */
 	int guard_fd; /* signalled when a mapped region has gone */
 	struct r3_device_region regions[R3_DEVICE_REGIONS_MAX];

@@ -42,6 +42,11 @@ static void unmap_slot(struct r3_device *dev, unsigned slot)
 	dev->maps[slot].addr = NULL;
 }
 
+void r3_device_deadline(struct r3_device *dev, uint64_t when_ns)
+{
+	dev->deadline_ns = when_ns;
+}
+
 void device_fini(struct r3_device *dev)
 {
 	for (unsigned i = 0; i < DEVICE_MAPS_MAX; i++)

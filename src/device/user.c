@@ -225,10 +225,17 @@ static int wait_reply(struct user *u, struct call *c, uint16_t id,
 	return done == 1 ? 0 : done ? done : -EPROTO;
 }
 
+static uint64_t reply_deadline(const struct user *u)
+{
+	uint64_t end = r3_now_ns() + u->timeout_ms * R3_NS_PER_MS;
+
+	return u->dev.deadline_ns ? r3_min(end, u->dev.deadline_ns) : end;
+}
+
 /* Return: 0, the server's error, or why the connection has ended. */
 static int call(struct user *u, struct call *c)
 {
-	uint64_t deadline = r3_now_ns() + u->timeout_ms * R3_NS_PER_MS;
+	uint64_t deadline = reply_deadline(u);
 	uint16_t id = u->next_id++;
 	struct vu_head head = {
 		.id = r3_le16_of(id),
@@ -691,14 +698,17 @@ static int read_irq(struct user *u, unsigned index)
 
 static int come_up(struct user *u)
 {
-	int err = agree_version(u);
+	int err;
 
+	u->dev.deadline_ns = reply_deadline(u);
+	err = agree_version(u);
 	if (!err)
 		err = read_info(u);
 	for (unsigned i = 0; !err && i < u->dev.info.regions; i++)
 		err = read_region(u, i);
 	for (unsigned i = 0; !err && i < u->dev.info.irqs; i++)
 		err = read_irq(u, i);
+	u->dev.deadline_ns = 0;
 	return err ? err : open_space(u);
 }
 

@@ -13,7 +13,7 @@
 #include "blk.h"
 
 #define PART	    "driver/nvme"
-#define REPLY_MS    1000 /* of a vfio-user server */
+#define REPLY_MS    1000 /* of a vfio-user server, in one turn of the loop */
 #define START_MS    60000
 #define TICK_MS	    100 /* while all is well */
 #define BUSY_MS	    1	/* while the controller comes up */
@@ -43,6 +43,14 @@ static const char *name_of(const struct driver *d)
 	return r3_server_name(d->server);
 }
 
+/* A server that answers, but slowly, must not cost us our heartbeat: what one
+ * turn of the loop does with the device ends at @when_ns; 0: no limit. */
+static void limit_wait(struct driver *d, uint64_t when_ns)
+{
+	if (d->ctrl.dev)
+		r3_device_deadline(d->ctrl.dev, when_ns);
+}
+
 /* ---- the loop's callbacks ------------------------------------------------ */
 
 /* The IOMMU has refused something: say so.  Where the kernel's log can't be
@@ -64,8 +72,9 @@ static void tick(void *arg)
 	enum nvme_state s;
 
 	report_faults(d);
-
+	limit_wait(d, r3_now_ns() + REPLY_MS * R3_NS_PER_MS);
 	nvme_ctrl_tick(&d->ctrl, r3_now_ns());
+	limit_wait(d, 0);
 	s = d->ctrl.state;
 	r3_server_stats(d->server)->resets = d->ctrl.counts.resets;
 	r3_timer_set(d->loop, &d->tick, R3_NS_PER_MS *
@@ -147,12 +156,15 @@ static void reopen(void *arg);
 static void reopened(void *arg, int fd)
 {
 	struct driver *d = arg;
+	uint64_t end = r3_now_ns() + REPLY_MS * R3_NS_PER_MS;
 	struct r3_device *dev;
 	int err = fd < 0 ? fd : r3_device_open_vfio_user(&dev, fd, name_of(d),
 							 REPLY_MS);
 
-	if (!err)
+	if (!err) {
+		r3_device_deadline(dev, end);
 		err = attach(d, dev);
+	}
 	if (err) {
 		r3_log(R3_INFO, PART, name_of(d), "device not back yet: %s",
 		       strerror(-err));

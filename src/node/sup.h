@@ -75,6 +75,11 @@ struct sup_server {
 	int fds[R3_SERVER_KEYS_MAX]; /* by index in plan->opts; -1 */
 	struct r3_vfio_fds vfio[R3_SERVER_KEYS_MAX];
 	bool fence_failed;
+	int fence_pidfd; /* of who fences, while fence_watch is on */
+	struct r3_watch fence_watch;
+	void (*fenced)(struct sup_server *s);
+	struct r3_crash crash; /* of the last death */
+	bool report;	       /* it is worth one */
 	uint64_t dma_faults; /* of its device, blocked */
 	struct sup_fd *kept;
 	unsigned kept_count;
@@ -139,6 +144,9 @@ void sup_log_bound(struct sup *sup, int log, const char *path);
 /* unit.c: life and death */
 void sup_event(struct sup_unit *u, enum life_event event);
 void sup_stop(struct sup *sup);
+/* fence.c: quiet the devices of a server that has died, then call @then; at
+ * once when it has none */
+void sup_fence(struct sup_server *s, void (*then)(struct sup_server *s));
 bool sup_is_guest(const struct sup_unit *u);
 struct sup_unit *sup_find(struct sup *sup, const char *name);
 void sup_all_up(struct sup *sup); /* look whether callers and guests may go */

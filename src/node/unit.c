@@ -151,24 +151,6 @@ static void birth(struct sup_unit *u)
 
 /* ---- death -------------------------------------------------------------- */
 
-/* Before anything that the device could write to is used again. */
-static void fence(struct sup_server *s)
-{
-	for (unsigned i = 0; i < s->plan->opt_count; i++) {
-		int err;
-
-		if (s->plan->opts[i].kind != R3_NODE_PCI)
-			continue;
-		err = r3_vfio_fence(&s->vfio[i]);
-		if (!err || err == -EOPNOTSUPP)
-			continue;
-		s->fence_failed = true;
-		r3_log(R3_ERROR, "node", s->unit.name, "%s can't be reset: "
-		       "%s; the server stays down, power-cycle the device",
-		       s->plan->opts[i].value, strerror(-err));
-	}
-}
-
 /* True: worth a crash report. */
 static bool server_died(struct sup_server *s, const siginfo_t *si,
 			struct r3_crash *crash)
@@ -178,7 +160,6 @@ static bool server_died(struct sup_server *s, const siginfo_t *si,
 
 	*crash = s->page->crash; /* copied once */
 	sup_hush(s);
-	fence(s);
 	if (u->life.hung)
 		u->life.after = R3_AFTER_HANG;
 	else if (crash->valid)
@@ -197,13 +178,29 @@ static bool server_died(struct sup_server *s, const siginfo_t *si,
 	return u->life.after != R3_AFTER_KILL;
 }
 
+/* Nothing of it is left: the next life may begin. */
+static void ended(struct sup_unit *u)
+{
+	struct sup_unit last = *u;
+
+	u->pid = 0;
+	sup_event(u, LIFE_DIED);
+	/* the new life first */
+	if (!sup_is_guest(u) && ((struct sup_server *)u)->report)
+		sup_crash((struct sup_server *)u, &last,
+			  &((struct sup_server *)u)->crash);
+}
+
+static void server_ended(struct sup_server *s)
+{
+	ended(&s->unit);
+}
+
 static void died(void *arg, uint32_t events)
 {
 	struct sup_unit *u = arg;
+	struct sup_server *s = arg;
 	siginfo_t si = { 0 };
-	struct r3_crash crash;
-	struct sup_unit last;
-	bool report = false;
 
 	(void)events;
 	if (waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED | WNOHANG) ||
@@ -217,15 +214,11 @@ static void died(void *arg, uint32_t events)
 		sup_cause(u, si.si_code, si.si_status, NULL);
 		r3_log(R3_INFO, "node", u->name, "the guest has ended: %s",
 		       u->cause);
-	} else {
-		report = server_died((struct sup_server *)u, &si, &crash);
+		ended(u);
+		return;
 	}
-	last = *u;
-	u->pid = 0;
-	sup_event(u, LIFE_DIED);
-	/* the new life first */
-	if (report)
-		sup_crash((struct sup_server *)u, &last, &crash);
+	s->report = server_died(s, &si, &s->crash);
+	sup_fence(s, server_ended);
 }
 
 /* ---- the machine -------------------------------------------------------- */

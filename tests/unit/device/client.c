@@ -3,6 +3,7 @@
 #include <linux/pci_regs.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "loopback.h"
 
@@ -541,6 +542,70 @@ static void a_server_that_says_nothing(void **state)
 	close(pair[1]);
 }
 
+/* Passes everything on, what the server says after @delay_ms. */
+static void relay(int client, int server, int delay_ms)
+{
+	struct pollfd p[2] = { { client, POLLIN, 0 }, { server, POLLIN, 0 } };
+	char buf[65536];
+
+	while (poll(p, 2, -1) > 0) {
+		bool reply = p[1].revents;
+		ssize_t n = read(p[reply].fd, buf, sizeof(buf));
+
+		if (n <= 0)
+			break;
+		if (reply)
+			poll(NULL, 0, delay_ms);
+		if (write(p[!reply].fd, buf, (size_t)n) != n)
+			break;
+	}
+	_exit(0);
+}
+
+/* Opening takes some 16 replies. */
+static void a_slow_server(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned limit_ms;
+		int want;
+	} rows[] = {
+		{ "each reply in time, all of them not", 200, -ETIMEDOUT },
+		{ "all of them in time", 5000, 0 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < R3_COUNT(rows); i++) {
+		struct r3_device *dev;
+		struct loopback l;
+		uint64_t start;
+		int pair[2], err;
+		pid_t pid;
+
+		ROW(rows[i].name);
+		loopback_open(&l, false);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		pid = fork();
+		if (!pid)
+			relay(pair[1], l.client_fd, 40);
+		close(pair[1]);
+		close(l.client_fd);
+		start = r3_now_ns();
+		err = r3_device_open_vfio_user(&dev, pair[0], "dev",
+					       rows[i].limit_ms);
+		assert_int_equal(err, rows[i].want);
+		if (!err) {
+			r3_device_deadline(dev, r3_now_ns());
+			assert_int_equal(r3_device_reset(dev), -ETIMEDOUT);
+			r3_device_close(dev);
+		}
+		assert_true(err || r3_now_ns() - start > 200 * R3_NS_PER_MS);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		loopback_close(&l);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -557,6 +622,7 @@ int main(void)
 		cmocka_unit_test(a_client_comes_back),
 		cmocka_unit_test(the_server_goes),
 		cmocka_unit_test(a_server_that_says_nothing),
+		cmocka_unit_test(a_slow_server),
 	};
 
 	return cmocka_run_group_tests_name("device client", tests, NULL, NULL);
