@@ -238,6 +238,10 @@ int btrfs_cursor_seek(struct btrfs_cursor *c, struct btrfs_key key);
 /* The last item <= key; -ENOENT when there is none. */
 int btrfs_cursor_seek_back(struct btrfs_cursor *c, struct btrfs_key key);
 int btrfs_cursor_next(struct btrfs_cursor *c); /* -ENOENT at the end */
+/* The root block; and the child below slot[level], which becomes the path below
+ * it.  For walk.c. */
+int btrfs_cursor_load_root(struct btrfs_cursor *c);
+int btrfs_cursor_load_child(struct btrfs_cursor *c, unsigned level);
 /* "tree 5 block 30408704 key (257 INODE_ITEM 0)" */
 struct btrfs_where {
 	char s[224];

@@ -2,8 +2,8 @@
 /*
  * send_diff.c - the difference between two read-only subvolumes
  *
- * Both trees are loaded, then one is turned into the other so that no step can
- * stand in another's way:
+ * What differs is loaded (send_load.c), then one side is turned into the other
+ * so that no step can stand in another's way:
  *
  *	1 each directory that moved goes to a name of its own in the root
  *	2 each name of a file that is not in the new tree goes; a file that
@@ -15,200 +15,53 @@
  *
  * An inode is the same one when number, generation and type are.
  */
-#include <dirent.h>
-
-#include "send.h"
-
-#define NONE UINT32_MAX
-
-struct inode {
-	uint64_t ino, generation, transid;
-	uint32_t mode;
-	uint32_t other;	     /* the same inode on the other side, or NONE */
-	uint32_t first_name; /* of several; next by struct name */
-	bool moved;	     /* it stands in the root, under its temp_name() */
-	bool placed;	     /* new side: it is made or at its place */
-	bool kept;	     /* old side: some name stays */
-};
-
-struct name {
-	uint32_t parent, child; /* inodes of this side */
-	uint32_t next;		/* of the same child */
-	uint32_t depth;
-	bool stays; /* old side: the new side has it too */
-	uint16_t len;
-	size_t text;
-};
-
-struct side {
-	uint64_t subvol;
-	VEC(struct inode) inodes; /* 0: the root */
-	VEC(struct name) names;	  /* a directory before what is in it */
-	VEC(char) text;
-	struct table by_ino; /* inode number -> index + 1, in .path */
-};
+#include "send_diff.h"
 
 struct extents {
 	VEC(struct r3_btrfs_extent) x;
 };
 
-struct diff {
-	struct send *s;
-	struct side old, new;
-	/* while a tree is loaded */
-	struct side *side;
-	uint32_t dir, depth;
-	struct table root_names; /* hashes of both roots' names */
-};
-
-/* ---- loading --------------------------------------------------------------*/
-
-static uint32_t find_ino(struct side *side, uint64_t ino)
-{
-	struct known *k = send_table_find(&side->by_ino, ino, 0);
-
-	return k ? (uint32_t)k->path - 1 : NONE;
-}
-
-static int add_inode(struct diff *d, struct r3_btrfs_inode in, uint32_t *out)
-{
-	struct side *side = d->side;
-	struct r3_btrfs_stat st;
-	int err = r3_btrfs_stat(d->s->fs, in, &st);
-
-	if (err)
-		return err;
-	*out = (uint32_t)side->inodes.n;
-	if (side->inodes.n >= NONE - 1 ||
-	    !vec_push(&side->inodes, (struct inode){
-			    in.ino, st.generation, st.transid, st.st.st_mode,
-			    NONE, NONE, false, false, false }) ||
-	    !send_table_add(&side->by_ino, (struct known){
-			    .key = in.ino, .path = (size_t)*out + 1 }))
-		return send_no_memory(d->s);
-	return 0;
-}
-
-static int load_entry(void *arg, const struct r3_btrfs_dirent *e)
-{
-	struct diff *d = arg;
-	struct side *side = d->side;
-	uint32_t child, parent = d->dir;
-	struct name n = { .parent = parent, .depth = d->depth,
-			  .len = e->name_len, .text = side->text.n };
-	int err;
-
-	if (e->stub || e->in.subvol != side->subvol)
-		return 0;
-	if (d->depth == DEPTH_MAX)
-		return btrfs_fail(d->s->fs, -ENAMETOOLONG, "deeper than a "
-				  "path can be");
-	child = find_ino(side, e->in.ino);
-	if (child == NONE) {
-		err = add_inode(d, e->in, &child);
-		if (err)
-			return err;
-	}
-	n.child = child;
-	n.next = side->inodes.p[child].first_name;
-	side->inodes.p[child].first_name = (uint32_t)side->names.n;
-	for (unsigned i = 0; i < e->name_len; i++) {
-		if (!vec_push(&side->text, e->name[i]))
-			return send_no_memory(d->s);
-	}
-	if (!vec_push(&side->names, n))
-		return send_no_memory(d->s);
-	if (e->type != DT_DIR)
-		return 0;
-	d->dir = child;
-	d->depth++;
-	err = r3_btrfs_each_entry(d->s->fs, e->in, 0, load_entry, d);
-	d->depth--;
-	d->dir = parent;
-	return err;
-}
-
-static int load_side(struct diff *d, struct side *side, uint64_t subvol)
-{
-	struct r3_btrfs_inode root = { subvol, R3_BTRFS_ROOT_INO };
-	int err;
-
-	side->subvol = subvol;
-	d->side = side;
-	d->depth = 0;
-	err = add_inode(d, root, &d->dir);
-	return err ? err : r3_btrfs_each_entry(d->s->fs, root, 0, load_entry,
-					       d);
-}
-
-static bool is_dir(const struct inode *i)
-{
-	return S_ISDIR(i->mode);
-}
-
-static bool same_name(const struct side *a, const struct name *x,
-		      const struct side *b, const struct name *y)
-{
-	return x->len == y->len &&
-	       !memcmp(a->text.p + x->text, b->text.p + y->text, x->len);
-}
-
-/* Does the new side have this name of the old side, for the same inode in the
- * same directory? */
-static bool name_stays(const struct diff *d, const struct name *o)
-{
-	uint32_t child = d->old.inodes.p[o->child].other;
-	uint32_t parent = d->old.inodes.p[o->parent].other;
-
-	if (child == NONE || parent == NONE)
-		return false;
-	for (uint32_t i = d->new.inodes.p[child].first_name; i != NONE;
-	     i = d->new.names.p[i].next) {
-		const struct name *n = &d->new.names.p[i];
-
-		if (n->parent == parent &&
-		    same_name(&d->old, o, &d->new, n))
-			return true;
-	}
-	return false;
-}
-
-static void match(struct diff *d)
-{
-	for (uint32_t i = 0; i < d->old.inodes.n; i++) {
-		struct inode *o = &d->old.inodes.p[i];
-		uint32_t j = find_ino(&d->new, o->ino);
-		struct inode *n = &d->new.inodes.p[j == NONE ? 0 : j];
-
-		if (j == NONE || (o->mode & S_IFMT) != (n->mode & S_IFMT) ||
-		    (i && o->generation != n->generation))
-			continue;
-		o->other = j;
-		n->other = i;
-	}
-	for (uint32_t i = 0; i < d->old.names.n; i++) {
-		struct name *o = &d->old.names.p[i];
-
-		o->stays = name_stays(d, o);
-		d->old.inodes.p[o->child].kept |= o->stays;
-	}
-}
-
 /* ---- paths ----------------------------------------------------------------*/
 
-/* A name for the root that neither root has (by its hash: it may miss one that
- * is free). */
-static void temp_name(struct diff *d, const struct inode *i, char *out,
-		      size_t len)
+/* "o257-9-0" */
+static void temp_name(const struct inode *i, char *out, size_t len)
 {
-	unsigned n = 0;
+	snprintf(out, len, "o%llu-%llu-%u", (unsigned long long)i->ino,
+		 (unsigned long long)i->generation, i->away - 1);
+}
+
+/* Does a root have an entry with the hash of this name? */
+static int root_has(struct diff *d, const struct side *side, const char *name,
+		    bool *out)
+{
+	struct btrfs_key key = KEY(R3_BTRFS_ROOT_INO, BTRFS_DIR_ITEM,
+				   btrfs_name_hash(name, strlen(name)));
+	struct btrfs_cursor c;
+	int err;
+
+	btrfs_cursor_init(&c, d->s->fs, &side->root);
+	err = btrfs_cursor_seek(&c, key);
+	*out = *out || (!err && !btrfs_key_cmp(c.key, key));
+	btrfs_cursor_fini(&c);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* A name for the root that neither root has. */
+static int choose_temp_name(struct diff *d, struct inode *i, char *out,
+			    size_t len)
+{
+	bool taken;
+	int err;
 
 	do {
-		snprintf(out, len, "o%llu-%llu-%u",
-			 (unsigned long long)i->ino,
-			 (unsigned long long)i->generation, n++);
-	} while (send_table_find(&d->root_names,
-				 btrfs_name_hash(out, strlen(out)) + 1, 0));
+		taken = false;
+		i->away++;
+		temp_name(i, out, len);
+		err = root_has(d, &d->old, out, &taken);
+		if (!err)
+			err = root_has(d, &d->new, out, &taken);
+	} while (!err && taken);
+	return err;
 }
 
 static int too_long(struct diff *d)
@@ -229,7 +82,7 @@ static int set_path(struct diff *d, const struct side *side, uint32_t dir,
 	buf[at] = 0;
 	if (!n && dir)
 		n = &side->names.p[side->inodes.p[dir].first_name];
-	if (!last && dir && side->inodes.p[dir].moved)
+	if (!last && dir && side->inodes.p[dir].away)
 		n = NULL;
 	while (n) {
 		if (at < (size_t)n->len + 1)
@@ -239,12 +92,12 @@ static int set_path(struct diff *d, const struct side *side, uint32_t dir,
 		at -= n->len;
 		memcpy(buf + at, side->text.p + n->text, n->len);
 		dir = n->parent;
-		n = dir && !side->inodes.p[dir].moved
+		n = dir && !side->inodes.p[dir].away
 			    ? &side->names.p[side->inodes.p[dir].first_name]
 			    : NULL;
 	}
-	if (dir && side->inodes.p[dir].moved) {
-		temp_name(d, &side->inodes.p[dir], temp, sizeof(temp));
+	if (dir && side->inodes.p[dir].away) {
+		temp_name(&side->inodes.p[dir], temp, sizeof(temp));
 		if (at < strlen(temp) + 1)
 			return too_long(d);
 		if (buf[at])
@@ -268,12 +121,13 @@ static int simple(struct send *s, enum btrfs_send_cmd cmd)
 static int move_away(struct diff *d, struct inode *i)
 {
 	char temp[64];
+	int err = choose_temp_name(d, i, temp, sizeof(temp));
 
-	temp_name(d, i, temp, sizeof(temp));
+	if (err)
+		return err;
 	send_begin(d->s, BTRFS_SEND_RENAME);
 	send_put_path(d->s);
 	send_put(d->s, BTRFS_A_PATH_TO, temp, strlen(temp));
-	i->moved = true;
 	return send_end(d->s);
 }
 
@@ -282,11 +136,11 @@ static int move_back(struct diff *d, struct inode *i)
 {
 	char temp[64];
 
-	temp_name(d, i, temp, sizeof(temp));
+	temp_name(i, temp, sizeof(temp));
 	send_begin(d->s, BTRFS_SEND_RENAME);
 	send_put(d->s, BTRFS_A_PATH, temp, strlen(temp));
 	send_put(d->s, BTRFS_A_PATH_TO, d->s->path, strlen(d->s->path));
-	i->moved = false;
+	i->away = 0;
 	return send_end(d->s);
 }
 
@@ -313,7 +167,7 @@ static int clear_away(struct diff *d)
 		if (is_dir(in) || n->stays)
 			continue;
 		err = set_path(d, &d->old, n->parent, n);
-		if (!err && in->other != NONE && !in->kept && !in->moved)
+		if (!err && in->other != NONE && !in->kept && !in->away)
 			err = move_away(d, in);
 		else if (!err)
 			err = simple(d->s, BTRFS_SEND_UNLINK);
@@ -579,7 +433,7 @@ static int place_dirs(struct diff *d)
 		struct inode *o = in->other == NONE
 					  ? NULL : &d->old.inodes.p[in->other];
 
-		if (!is_dir(in) || (o && !o->moved))
+		if (!is_dir(in) || (o && !o->away))
 			continue;
 		err = set_path(d, &d->new, n->parent, n);
 		set_inode(d, in);
@@ -668,27 +522,6 @@ static int place_file(struct diff *d, struct inode *in)
 	return err ? err : update_inode(d, o);
 }
 
-/* On the new side, a name stays if the old side has it: the other way round
- * from name_stays(), and found through it. */
-static void mark_new_names(struct diff *d)
-{
-	for (uint32_t i = 0; i < d->old.names.n; i++) {
-		const struct name *o = &d->old.names.p[i];
-		uint32_t child = d->old.inodes.p[o->child].other;
-
-		if (!o->stays)
-			continue;
-		for (uint32_t k = d->new.inodes.p[child].first_name; k != NONE;
-		     k = d->new.names.p[k].next) {
-			struct name *n = &d->new.names.p[k];
-
-			if (n->parent == d->old.inodes.p[o->parent].other &&
-			    same_name(&d->old, o, &d->new, n))
-				n->stays = true;
-		}
-	}
-}
-
 static int place_files(struct diff *d)
 {
 	int err = 0;
@@ -744,59 +577,20 @@ static int finish_dirs(struct diff *d)
 
 /* ---- the whole ------------------------------------------------------------*/
 
-static int load_root_names(struct diff *d)
-{
-	const struct side *sides[2] = { &d->old, &d->new };
-
-	for (unsigned k = 0; k < 2; k++) {
-		for (uint32_t i = 0; i < sides[k]->names.n; i++) {
-			const struct name *n = &sides[k]->names.p[i];
-			uint64_t hash;
-
-			if (n->parent)
-				continue;
-			hash = btrfs_name_hash(sides[k]->text.p + n->text,
-					       n->len);
-			if (!send_table_find(&d->root_names, hash + 1, 0) &&
-			    !send_table_add(&d->root_names, (struct known){
-					    .key = hash + 1, .path = 1 }))
-				return send_no_memory(d->s);
-		}
-	}
-	return 0;
-}
-
-static void free_side(struct side *side)
-{
-	vec_free(&side->inodes);
-	vec_free(&side->names);
-	vec_free(&side->text);
-	free(side->by_ino.p);
-}
-
 int send_difference(struct send *s, uint64_t parent)
 {
 	struct diff d = { .s = s };
-	int err = load_side(&d, &d.old, parent);
+	int err = send_load(&d, parent, s->subvol);
 
 	if (!err)
-		err = load_side(&d, &d.new, s->subvol);
-	if (!err)
-		err = load_root_names(&d);
-	if (!err) {
-		match(&d);
-		mark_new_names(&d);
 		err = clear_away(&d);
-	}
 	if (!err)
 		err = place_dirs(&d);
 	if (!err)
 		err = place_files(&d);
 	if (!err)
 		err = finish_dirs(&d);
-	free_side(&d.old);
-	free_side(&d.new);
-	free(d.root_names.p);
+	send_unload(&d);
 	if (err == -ENOMEM)
 		send_no_memory(s);
 	return err;

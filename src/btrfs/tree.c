@@ -46,7 +46,7 @@ static unsigned lower_bound(const struct btrfs_block *b, struct btrfs_key key)
 	return lo;
 }
 
-static int load_root(struct btrfs_cursor *c)
+int btrfs_cursor_load_root(struct btrfs_cursor *c)
 {
 	struct btrfs_expect e = { .tree = c->root.id,
 				  .generation = c->root.generation,
@@ -60,7 +60,7 @@ static int load_root(struct btrfs_cursor *c)
 }
 
 /* The child below slot[level]. */
-static int load_child(struct btrfs_cursor *c, unsigned level)
+int btrfs_cursor_load_child(struct btrfs_cursor *c, unsigned level)
 {
 	const struct btrfs_key_ptr *p =
 		btrfs_ptr_at(c->path[level], c->slot[level]);
@@ -97,7 +97,7 @@ static int descend(struct btrfs_cursor *c, struct btrfs_key key)
 	int err;
 
 	btrfs_cursor_fini(c);
-	err = load_root(c);
+	err = btrfs_cursor_load_root(c);
 	for (unsigned l = c->root.level; !err && l; l--) {
 		unsigned s = lower_bound(c->path[l], key);
 
@@ -105,7 +105,7 @@ static int descend(struct btrfs_cursor *c, struct btrfs_key key)
 		    btrfs_key_cmp(btrfs_block_key(c->path[l], s), key) > 0)
 			s -= s > 0;
 		c->slot[l] = s;
-		err = load_child(c, l);
+		err = btrfs_cursor_load_child(c, l);
 	}
 	if (!err)
 		c->slot[0] = lower_bound(c->path[0], key);
@@ -127,7 +127,7 @@ static int next_leaf(struct btrfs_cursor *c)
 	drop_below(c, l);
 	c->slot[l]++;
 	for (; l; l--) {
-		err = load_child(c, l);
+		err = btrfs_cursor_load_child(c, l);
 		if (err) {
 			c->valid = false;
 			return err;
