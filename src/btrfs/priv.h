@@ -242,6 +242,7 @@ int btrfs_cursor_next(struct btrfs_cursor *c); /* -ENOENT at the end */
  * it.  For walk.c. */
 int btrfs_cursor_load_root(struct btrfs_cursor *c);
 int btrfs_cursor_load_child(struct btrfs_cursor *c, unsigned level);
+int btrfs_cursor_prev(struct btrfs_cursor *c); /* -ENOENT at the start */
 /* "tree 5 block 30408704 key (257 INODE_ITEM 0)" */
 struct btrfs_where {
 	char s[224];

@@ -243,9 +243,9 @@ int btrfs_name_remove(struct r3_btrfs *fs, struct btrfs_node *dir,
 
 /* ---- file data (drop.c, csum_edit.c) --------------------------------------*/
 
-/* Take [from, to) out of a file: extents cut, references dropped, nbytes in
- * node->item less; no hole items with NO_HOLES.  In steps: *done tells.  For
- * truncation @to is UINT64_MAX. */
+/* Take [from, to) out of a file, both multiples of the sector: extents cut,
+ * references dropped, nbytes in node->item less; no items for the hole.  In
+ * steps, from the end on: *done tells.  For truncation @to is UINT64_MAX. */
 int btrfs_file_drop(struct r3_btrfs *fs, struct btrfs_node *node,
 		    uint64_t from, uint64_t to, unsigned max_items,
 		    bool *done);

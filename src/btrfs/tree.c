@@ -180,6 +180,23 @@ int btrfs_cursor_next(struct btrfs_cursor *c)
 	return 0;
 }
 
+int btrfs_cursor_prev(struct btrfs_cursor *c)
+{
+	struct btrfs_key key = c->key;
+
+	assert(c->valid);
+	if (c->slot[0]) {
+		c->slot[0]--;
+		take_item(c);
+		return 0;
+	}
+	if (key.offset--)
+		return btrfs_cursor_seek_back(c, key);
+	if (key.type--)
+		return btrfs_cursor_seek_back(c, key);
+	return key.objectid-- ? btrfs_cursor_seek_back(c, key) : -ENOENT;
+}
+
 struct btrfs_where btrfs_cursor_where(const struct btrfs_cursor *c)
 {
 	struct btrfs_where w;
