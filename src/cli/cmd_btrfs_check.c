@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_btrfs_check.c - ring3 btrfs check */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "cmd_btrfs.h"
+#include "progress.h"
 
 enum { PROBLEMS_SHOWN = 1000 };
 
 struct check_out {
-	bool json, tty;
-	uint64_t count, started_ns, shown_ns;
+	bool json;
+	uint64_t count;
+	struct cli_progress line;
 };
 
 static void problem(void *arg, const char *text)
@@ -26,20 +27,9 @@ static void problem(void *arg, const char *text)
 	}
 }
 
-/* A line on the terminal, four times a second at most. */
 static void progress(void *arg, uint64_t done, uint64_t total)
 {
-	struct check_out *o = arg;
-	uint64_t now = r3_now_ns(), ns = now - o->started_ns, rate;
-
-	if (!o->tty || now - o->shown_ns < R3_NS_PER_S / 4)
-		return;
-	o->shown_ns = now;
-	rate = (uint64_t)((double)done * 1e9 / (double)(ns ? ns : 1));
-	fprintf(stderr, "\r%3u%%  %llu MiB/s  %llu s left \033[K",
-		(unsigned)(done * 100 / (total ? total : 1)),
-		(unsigned long long)(rate >> 20),
-		(unsigned long long)((total - done) / (rate ? rate : 1)));
+	cli_progress_show(&((struct check_out *)arg)->line, done, total);
 }
 
 static void summary(const struct check_out *o,
@@ -81,9 +71,7 @@ static void summary(const struct check_out *o,
 
 int r3_btrfs_cmd_check(const struct r3_args *args)
 {
-	struct check_out o = { .json = r3_cli_opt(args, "json"),
-			       .tty = isatty(STDERR_FILENO),
-			       .started_ns = r3_now_ns() };
+	struct check_out o = { .json = r3_cli_opt(args, "json") };
 	struct r3_btrfs_check_options opts = {
 		.data = r3_cli_opt(args, "data"),
 		.qgroups = r3_cli_opt(args, "qgroups"),
@@ -97,9 +85,9 @@ int r3_btrfs_cmd_check(const struct r3_args *args)
 		return err;
 	if (o.json)
 		printf("{\"problems\":[");
+	cli_progress_begin(&o.line);
 	err = r3_btrfs_check(img.fs, &opts, &res);
-	if (o.tty && o.shown_ns)
-		fprintf(stderr, "\r\033[K");
+	cli_progress_end(&o.line);
 	if (err && o.json) {
 		const char *why = r3_btrfs_why(img.fs);
 
@@ -108,7 +96,7 @@ int r3_btrfs_cmd_check(const struct r3_args *args)
 		printf("}\n");
 	}
 	if (!err)
-		summary(&o, &res, (double)(r3_now_ns() - o.started_ns) / 1e9);
+		summary(&o, &res, (double)(r3_now_ns() - o.line.started_ns) / 1e9);
 	err = btrfs_close_image(&img, err);
 	return err ? err : res.problems ? R3_EXIT_FAILED : R3_EXIT_OK;
 }

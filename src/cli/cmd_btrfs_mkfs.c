@@ -6,32 +6,13 @@
 #include <unistd.h>
 
 #include "cmd_btrfs.h"
+#include "progress.h"
 
 /* By index in the table of options, which is in cmd_btrfs.c. */
 enum { OPT_ROOTDIR, OPT_SUBVOL, OPT_COMPRESS, OPT_SIZE, OPT_CSUM, OPT_LABEL,
        OPT_NODESIZE, OPT_GROUPS, OPT_THREADS, OPT_FORCE };
 enum { SUBVOLS_MAX = 4096, SIGNATURES = 128 * 1024,
        FILE_SIZE_MIN = 32 << 20 };
-
-struct progress {
-	bool tty;
-	uint64_t started_ns, shown_ns;
-};
-
-static void show_progress(void *arg, uint64_t done, uint64_t total)
-{
-	struct progress *p = arg;
-	uint64_t now = r3_now_ns(), ns = now - p->started_ns, rate;
-
-	if (!p->tty || now - p->shown_ns < R3_NS_PER_S / 4)
-		return;
-	p->shown_ns = now;
-	rate = (uint64_t)((double)done * 1e9 / (double)(ns ? ns : 1));
-	fprintf(stderr, "\r%3u%%  %llu MiB/s  %llu s left \033[K",
-		(unsigned)(done * 100 / (total ? total : 1)),
-		(unsigned long long)(rate >> 20),
-		(unsigned long long)((total - done) / (rate ? rate : 1)));
-}
 
 /* "zstd", "zstd:3" */
 static bool parse_compress(const char *text,
@@ -211,9 +192,8 @@ static void report(const char *name, const struct r3_btrfs_mkfs_result *r,
 
 int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 {
-	struct progress p = { .tty = isatty(STDERR_FILENO),
-			      .started_ns = r3_now_ns() };
-	struct r3_btrfs_mkfs_options o = { .progress = show_progress,
+	struct cli_progress p;
+	struct r3_btrfs_mkfs_options o = { .progress = cli_progress_show,
 					   .arg = &p };
 	struct r3_btrfs_mkfs_subvol *subvols =
 		calloc(SUBVOLS_MAX, sizeof(*subvols));
@@ -228,11 +208,11 @@ int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 		free(subvols);
 		return err;
 	}
+	cli_progress_begin(&p);
 	err = r3_btrfs_mkfs(dev, &o, &r, &why);
 	r3_btrfs_dev_close(dev);
 	free(subvols);
-	if (p.tty && p.shown_ns)
-		fprintf(stderr, "\r\033[K");
+	cli_progress_end(&p);
 	if (err) {
 		fprintf(stderr, "%s: %s\n", args->pos[0], why.text);
 		return R3_EXIT_FAILED;

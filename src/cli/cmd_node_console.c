@@ -70,15 +70,40 @@ static bool shown(int sock)
 	return n > 0 && write_all(STDOUT_FILENO, text, (size_t)n);
 }
 
-/* True when the user left, false when the guest did. */
-static bool carry(int sock)
+static volatile sig_atomic_t ended_by; /* a signal; 0: none */
+
+static void note_end(int signal)
+{
+	ended_by = signal;
+}
+
+/* Signals that would leave the terminal raw: blocked but while we wait. */
+static void catch_ends(sigset_t *usual)
+{
+	static const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction sa = { .sa_handler = note_end };
+	sigset_t block;
+
+	sigemptyset(&block);
+	for (unsigned i = 0; i < R3_COUNT(ends); i++) {
+		sigaddset(&block, ends[i]);
+		sigaction(ends[i], &sa, NULL);
+	}
+	sigprocmask(SIG_BLOCK, &block, usual);
+}
+
+/* True when the user left (or a signal made us), false when the guest did. */
+static bool carry(int sock, const sigset_t *usual)
 {
 	struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN },
 			      { .fd = sock, .events = POLLIN } };
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return false;
+		if (ppoll(p, 2, NULL, usual) < 0) {
+			if (ended_by || errno != EINTR)
+				return ended_by;
+			continue;
+		}
 		if (p[0].revents && !typed(sock))
 			return true;
 		if (p[1].revents && !shown(sock))
@@ -102,6 +127,7 @@ int node_cli_attach(const struct node_ref *ref, const char *guest)
 	char path[R3_NODE_PATH_MAX + R3_SERVER_NAME_MAX + 32];
 	struct termios old;
 	bool is_raw, left;
+	sigset_t usual;
 	int sock;
 
 	snprintf(path, sizeof(path), "%s/%s.console.sock", ref->rundir, guest);
@@ -118,13 +144,19 @@ int node_cli_attach(const struct node_ref *ref, const char *guest)
 	fflush(stdout);
 	fprintf(stderr, "-- console of %s; Ctrl-] leaves it --\n", guest);
 	signal(SIGPIPE, SIG_IGN);
+	catch_ends(&usual);
 	is_raw = raw(&old);
-	left = carry(sock);
+	left = carry(sock, &usual);
 	if (is_raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &old);
+	sigprocmask(SIG_SETMASK, &usual, NULL);
 	close(sock);
 	fprintf(stderr, "\n-- %s --\n", left ? "left; the guest goes on, 'ring3 down' ends it" :
 		"the guest has closed its console");
+	if (ended_by) {
+		signal(ended_by, SIG_DFL);
+		raise(ended_by);
+	}
 	return R3_EXIT_OK;
 }
 
