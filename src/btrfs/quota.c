@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * quota.c - quota groups of an open volume: groups and relations in memory,
+ * limits, and the commit
+ */
+#include "quota.h"
+
+#define GIVEN_RFER(flags) ((flags) & QUOTA_LIMIT_RFER)
+#define GIVEN_EXCL(flags) ((flags) & QUOTA_LIMIT_EXCL)
+
+struct quota_text quota_text(uint64_t id)
+{
+	struct quota_text t;
+
+	snprintf(t.s, sizeof(t.s), "%u/%llu", quota_level(id),
+		 (unsigned long long)(id & ((UINT64_C(1) <<
+					     BTRFS_QGROUP_LEVEL_SHIFT) - 1)));
+	return t;
+}
+
+/* ---- groups and relations ------------------------------------------------ */
+
+/* Where the group is, or would be. */
+static size_t group_slot(const struct btrfs_quota *q, uint64_t id)
+{
+	size_t lo = 0, hi = q->groups.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (q->groups.p[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct quota_group *quota_group(const struct btrfs_quota *q, uint64_t id)
+{
+	size_t at = group_slot(q, id);
+
+	return at < q->groups.n && q->groups.p[at].id == id
+		       ? &q->groups.p[at] : NULL;
+}
+
+/* The group, made if need be; NULL: no memory. */
+static struct quota_group *group_put(struct btrfs_quota *q, uint64_t id)
+{
+	size_t at = group_slot(q, id);
+	struct quota_group *g;
+
+	if (at < q->groups.n && q->groups.p[at].id == id)
+		return &q->groups.p[at];
+	if (!vec_push(&q->groups, (struct quota_group){ 0 }))
+		return NULL;
+	g = &q->groups.p[at];
+	memmove(g + 1, g, (q->groups.n - 1 - at) * sizeof(*g));
+	*g = (struct quota_group){ .id = id,
+				   .max_rfer = R3_BTRFS_QGROUP_NONE,
+				   .max_excl = R3_BTRFS_QGROUP_NONE };
+	return g;
+}
+
+static void group_take(struct btrfs_quota *q, struct quota_group *g)
+{
+	size_t at = (size_t)(g - q->groups.p);
+
+	memmove(g, g + 1, (--q->groups.n - at) * sizeof(*g));
+}
+
+/* Where the relation is, or would be. */
+static size_t relation_slot(const struct btrfs_quota *q, uint64_t member,
+			    uint64_t group)
+{
+	size_t lo = 0, hi = q->relations.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct quota_relation *r = &q->relations.p[mid];
+
+		if (r->member < member ||
+		    (r->member == member && r->group < group))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+size_t quota_relations_of(const struct btrfs_quota *q, uint64_t member)
+{
+	return relation_slot(q, member, 0);
+}
+
+bool quota_related(const struct btrfs_quota *q, uint64_t member,
+		   uint64_t group)
+{
+	size_t at = relation_slot(q, member, group);
+
+	return at < q->relations.n && q->relations.p[at].member == member &&
+	       q->relations.p[at].group == group;
+}
+
+static bool relation_put(struct btrfs_quota *q, uint64_t member,
+			 uint64_t group)
+{
+	size_t at = relation_slot(q, member, group);
+	struct quota_relation *r;
+
+	if (!vec_push(&q->relations, (struct quota_relation){ 0 }))
+		return false;
+	r = &q->relations.p[at];
+	memmove(r + 1, r, (q->relations.n - 1 - at) * sizeof(*r));
+	*r = (struct quota_relation){ member, group };
+	return true;
+}
+
+static void relation_take(struct btrfs_quota *q, uint64_t member,
+			  uint64_t group)
+{
+	size_t at = relation_slot(q, member, group);
+	struct quota_relation *r = &q->relations.p[at];
+
+	memmove(r, r + 1, (--q->relations.n - at) * sizeof(*r));
+}
+
+/* ---- subvolumes ---------------------------------------------------------- */
+
+static size_t subvol_slot(const struct btrfs_quota *q, uint64_t id)
+{
+	size_t lo = 0, hi = q->subvols.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (q->subvols.p[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool subvol_put(struct btrfs_quota *q, uint64_t id)
+{
+	size_t at = subvol_slot(q, id);
+	struct quota_subvol *s;
+
+	if (!vec_push(&q->subvols, (struct quota_subvol){ 0 }))
+		return false;
+	s = &q->subvols.p[at];
+	memmove(s + 1, s, (q->subvols.n - 1 - at) * sizeof(*s));
+	*s = (struct quota_subvol){ .id = id };
+	return true;
+}
+
+int quota_load_subvols(struct r3_btrfs *fs, struct btrfs_quota *q)
+{
+	struct btrfs_cursor c;
+	bool ok = true;
+	int err;
+
+	q->subvols.n = 0;
+	btrfs_cursor_init(&c, fs, &fs->tree_root);
+	err = btrfs_cursor_seek(&c, KEY(BTRFS_FS_TREE, BTRFS_ROOT_ITEM, 0));
+	while (!err && ok && c.key.objectid <= BTRFS_LAST_FREE) {
+		if (c.key.type == BTRFS_ROOT_ITEM &&
+		    btrfs_is_fs_tree(c.key.objectid))
+			ok = subvol_put(q, c.key.objectid);
+		err = btrfs_cursor_next(&c);
+	}
+	btrfs_cursor_fini(&c);
+	if (!ok)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	return err == -ENOENT ? 0 : err;
+}
+
+/* ---- reading the quota tree ---------------------------------------------- */
+
+static void load_status(struct r3_btrfs *fs, struct btrfs_quota *q,
+			const struct btrfs_cursor *c)
+{
+	struct btrfs_qgroup_status s = { 0 };
+
+	memcpy(&s, c->data, r3_min(c->size, sizeof(s)));
+	q->flags = le64(s.flags);
+	q->enable_gen = le64(s.enable_gen);
+	q->on = q->flags & BTRFS_QGROUP_ON;
+	q->stale = q->flags & (BTRFS_QGROUP_INCONSISTENT |
+			       BTRFS_QGROUP_RESCAN) ||
+		   le64(s.generation) != fs->generation;
+}
+
+static bool load_info(struct btrfs_quota *q, const struct btrfs_cursor *c)
+{
+	const struct btrfs_qgroup_info *i = c->data;
+	struct quota_group *g = group_put(q, c->key.offset);
+
+	if (!g)
+		return false;
+	g->has_info = true;
+	g->rfer = le64(i->rfer);
+	g->excl = le64(i->excl);
+	return true;
+}
+
+static bool load_limit(struct btrfs_quota *q, const struct btrfs_cursor *c)
+{
+	const struct btrfs_qgroup_limit *l = c->data;
+	struct quota_group *g = group_put(q, c->key.offset);
+
+	if (!g)
+		return false;
+	g->has_limit = true;
+	if (GIVEN_RFER(le64(l->flags)))
+		g->max_rfer = le64(l->max_rfer);
+	if (GIVEN_EXCL(le64(l->flags)))
+		g->max_excl = le64(l->max_excl);
+	return true;
+}
+
+static bool load_item(struct r3_btrfs *fs, struct btrfs_quota *q,
+		      const struct btrfs_cursor *c)
+{
+	switch (c->key.type) {
+	case BTRFS_QGROUP_STATUS:
+		load_status(fs, q, c);
+		return true;
+	case BTRFS_QGROUP_INFO:
+		return load_info(q, c);
+	case BTRFS_QGROUP_LIMIT:
+		return load_limit(q, c);
+	case BTRFS_QGROUP_RELATION:
+		/* Stored both ways; the one from the lower to the higher. */
+		return quota_level(c->key.objectid) >=
+			       quota_level(c->key.offset) ||
+		       quota_related(q, c->key.objectid, c->key.offset) ||
+		       relation_put(q, c->key.objectid, c->key.offset);
+	}
+	return true;
+}
+
+int quota_load(struct r3_btrfs *fs, struct btrfs_quota *q)
+{
+	struct btrfs_cursor c;
+	bool ok = true;
+	int err;
+
+	if (!fs->quota.bytenr)
+		return 0;
+	btrfs_cursor_init(&c, fs, &fs->quota);
+	err = btrfs_cursor_seek(&c, KEY(0, 0, 0));
+	while (!err && ok) {
+		ok = load_item(fs, q, &c);
+		err = btrfs_cursor_next(&c);
+	}
+	btrfs_cursor_fini(&c);
+	if (!ok)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	return err == -ENOENT ? 0 : err;
+}
+
+void quota_unload(struct btrfs_quota *q)
+{
+	vec_free(&q->groups);
+	vec_free(&q->relations);
+	vec_free(&q->subvols);
+	*q = (struct btrfs_quota){ 0 };
+}
+
+/* ---- open and close ------------------------------------------------------ */
+
+int btrfs_quota_open(struct r3_btrfs *fs)
+{
+	struct btrfs_quota *q = calloc(1, sizeof(*q));
+	int err;
+
+	if (!q)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	fs->quotas = q;
+	err = quota_load(fs, q);
+	if (!err && q->on && q->flags & BTRFS_QGROUP_SIMPLE)
+		err = btrfs_fail(fs, -EOPNOTSUPP, "simple quotas (squota) are "
+				 "on: not supported for writing");
+	if (!err && q->on)
+		err = quota_load_subvols(fs, q);
+	q->recount = q->stale;
+	return err;
+}
+
+void btrfs_quota_close(struct r3_btrfs *fs)
+{
+	if (!fs->quotas)
+		return;
+	quota_unload(fs->quotas);
+	free(fs->quotas);
+	fs->quotas = NULL;
+}
+
+bool btrfs_quota_on(const struct r3_btrfs *fs)
+{
+	return fs->quotas && fs->quotas->on;
+}
+
+/* ---- changes of groups and relations ------------------------------------- */
+
+int quota_tree(struct r3_btrfs *fs, struct btrfs_tree **out)
+{
+	return btrfs_tree_get(fs, BTRFS_QUOTA_TREE, out);
+}
+
+int quota_group_add(struct r3_btrfs *fs, uint64_t id)
+{
+	struct btrfs_qgroup_info info = { .generation =
+					  to_le64(btrfs_transid(fs)) };
+	struct btrfs_tree *t;
+	struct quota_group *g;
+	int err = quota_tree(fs, &t);
+
+	if (!err)
+		err = btrfs_item_insert(fs, t, KEY(0, BTRFS_QGROUP_INFO, id),
+					&info, sizeof(info), NULL);
+	if (!err)
+		err = btrfs_item_insert(fs, t, KEY(0, BTRFS_QGROUP_LIMIT, id),
+					NULL, sizeof(struct btrfs_qgroup_limit),
+					NULL);
+	if (err)
+		return err;
+	g = group_put(fs->quotas, id);
+	if (!g)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	g->has_info = g->has_limit = true;
+	return 0;
+}
+
+int quota_relation_add(struct r3_btrfs *fs, uint64_t member, uint64_t group)
+{
+	struct btrfs_tree *t;
+	int err = quota_tree(fs, &t);
+
+	if (!err)
+		err = btrfs_item_insert(fs, t, KEY(member,
+						   BTRFS_QGROUP_RELATION,
+						   group), NULL, 0, NULL);
+	if (!err)
+		err = btrfs_item_insert(fs, t, KEY(group,
+						   BTRFS_QGROUP_RELATION,
+						   member), NULL, 0, NULL);
+	if (err)
+		return err;
+	return relation_put(fs->quotas, member, group)
+		       ? 0 : btrfs_fail(fs, -ENOMEM, "out of memory");
+}
+
+/* One that only half is there, in a tree by somebody else, goes too. */
+static int relation_item_delete(struct r3_btrfs *fs, struct btrfs_tree *t,
+				uint64_t a, uint64_t b)
+{
+	int err = btrfs_item_delete(fs, t, KEY(a, BTRFS_QGROUP_RELATION, b));
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
+			  uint64_t group)
+{
+	struct btrfs_tree *t;
+	int err = quota_tree(fs, &t);
+
+	if (!err)
+		err = relation_item_delete(fs, t, member, group);
+	if (!err)
+		err = relation_item_delete(fs, t, group, member);
+	if (!err)
+		relation_take(fs->quotas, member, group);
+	return err;
+}
+
+/* With its relations to groups above it. */
+int quota_group_remove(struct r3_btrfs *fs, uint64_t id)
+{
+	struct btrfs_quota *q = fs->quotas;
+	struct quota_group *g = quota_group(q, id);
+	struct btrfs_tree *t;
+	int err = quota_tree(fs, &t);
+
+	while (!err) {
+		size_t at = quota_relations_of(q, id);
+
+		if (at == q->relations.n || q->relations.p[at].member != id)
+			break;
+		err = quota_relation_remove(fs, id, q->relations.p[at].group);
+	}
+	if (!err && g->has_info)
+		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_INFO, id));
+	if (!err && g->has_limit)
+		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_LIMIT, id));
+	if (!err)
+		group_take(q, g);
+	return err;
+}
+
+/* ---- limits -------------------------------------------------------------- */
+
+typedef VEC(uint64_t) id_vec;
+
+/* @id and every group above it, each once. */
+static bool ancestors(const struct btrfs_quota *q, uint64_t id, id_vec *out)
+{
+	if (!vec_push(out, id))
+		return false;
+	for (size_t i = 0; i < out->n; i++) {
+		size_t at = quota_relations_of(q, out->p[i]);
+
+		for (; at < q->relations.n &&
+		       q->relations.p[at].member == out->p[i]; at++) {
+			uint64_t up = q->relations.p[at].group;
+			size_t k = 0;
+
+			while (k < out->n && out->p[k] != up)
+				k++;
+			if (k == out->n && !vec_push(out, up))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool over(uint64_t used, uint64_t reserved, uint64_t bytes,
+		 uint64_t max)
+{
+	uint64_t sum;
+
+	return max != R3_BTRFS_QGROUP_NONE &&
+	       (!r3_add(used, reserved, &sum) || !r3_add(sum, bytes, &sum) ||
+		sum > max);
+}
+
+static int over_limit(struct r3_btrfs *fs, const struct quota_group *g,
+		      uint64_t bytes)
+{
+	bool rfer = over(g->rfer, g->reserved, bytes, g->max_rfer);
+
+	if (!rfer && !over(g->excl, g->reserved, bytes, g->max_excl))
+		return 0;
+	return btrfs_fail(fs, -EDQUOT, "quota group %s: the limit of %llu "
+			  "bytes %s leaves no room for %llu more",
+			  quota_text(g->id).s,
+			  (unsigned long long)(rfer ? g->max_rfer
+						    : g->max_excl),
+			  rfer ? "referenced" : "exclusive",
+			  (unsigned long long)bytes);
+}
+
+int btrfs_quota_reserve(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes)
+{
+	struct btrfs_quota *q = fs->quotas;
+	id_vec up = { 0 };
+	int err = 0;
+
+	if (!btrfs_quota_on(fs) || !bytes)
+		return 0;
+	if (!ancestors(q, subvol, &up))
+		err = btrfs_fail(fs, -ENOMEM, "out of memory");
+	for (size_t i = 0; !err && i < up.n; i++) {
+		const struct quota_group *g = quota_group(q, up.p[i]);
+
+		if (g)
+			err = over_limit(fs, g, bytes);
+	}
+	for (size_t i = 0; !err && i < up.n; i++) {
+		struct quota_group *g = quota_group(q, up.p[i]);
+
+		if (g)
+			g->reserved += bytes;
+	}
+	vec_free(&up);
+	return err;
+}
+
+/* ---- subvolumes come and go ---------------------------------------------- */
+
+int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
+			   const uint64_t *groups, unsigned group_count)
+{
+	struct btrfs_quota *q = fs->quotas;
+	int err = 0;
+
+	(void)source;
+	if (!btrfs_quota_on(fs))
+		return 0;
+	if (!subvol_put(q, id))
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	/* One left behind by a subvolume of this number is taken over. */
+	if (!quota_group(q, id))
+		err = quota_group_add(fs, id);
+	for (unsigned i = 0; !err && i < group_count; i++) {
+		if (!quota_related(q, id, groups[i]))
+			err = quota_relation_add(fs, id, groups[i]);
+	}
+	q->recount = true;
+	return err;
+}
+
+int btrfs_quota_subvol_gone(struct r3_btrfs *fs, uint64_t id)
+{
+	struct btrfs_quota *q = fs->quotas;
+	size_t at;
+
+	if (!btrfs_quota_on(fs))
+		return 0;
+	at = subvol_slot(q, id);
+	if (at < q->subvols.n && q->subvols.p[at].id == id)
+		q->subvols.p[at].gone = true;
+	q->recount = true;
+	return quota_group(q, id) ? quota_group_remove(fs, id) : 0;
+}
+
+int btrfs_quota_subtree(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytenr,
+			uint8_t level)
+{
+	(void)subvol;
+	(void)bytenr;
+	(void)level;
+	if (btrfs_quota_on(fs))
+		fs->quotas->recount = true;
+	return 0;
+}
+
+void btrfs_quota_ref(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		     int delta)
+{
+	(void)delta;
+	if (btrfs_quota_on(fs) && btrfs_is_fs_tree(ref->root))
+		fs->quotas->recount = true;
+}
+
+/* ---- the commit ---------------------------------------------------------- */
+
+static int write_info(struct r3_btrfs *fs, struct btrfs_tree *t,
+		      struct quota_group *g)
+{
+	struct btrfs_qgroup_info info = {
+		.generation = to_le64(btrfs_transid(fs)),
+		.rfer = to_le64(g->rfer),
+		.rfer_cmpr = to_le64(g->rfer),
+		.excl = to_le64(g->excl),
+		.excl_cmpr = to_le64(g->excl),
+	};
+	struct btrfs_spot spot;
+	int err;
+
+	if (!g->has_info)
+		return 0;
+	err = btrfs_item_edit(fs, t, KEY(0, BTRFS_QGROUP_INFO, g->id), &spot);
+	if (!err)
+		memcpy(spot.data, &info, sizeof(info));
+	g->changed = false;
+	return err;
+}
+
+/* Its generation must be that of the super block, or kernels take the numbers
+ * for stale. */
+int quota_write_status(struct r3_btrfs *fs, struct btrfs_tree *t)
+{
+	struct btrfs_qgroup_status s = {
+		.version = to_le64(1),
+		.generation = to_le64(btrfs_transid(fs)),
+		.flags = to_le64(BTRFS_QGROUP_ON),
+		.enable_gen = to_le64(fs->quotas->enable_gen),
+	};
+	struct btrfs_spot spot;
+	int err = btrfs_item_edit(fs, t, KEY(0, BTRFS_QGROUP_STATUS, 0),
+				  &spot);
+
+	if (!err)
+		memcpy(spot.data, &s, r3_min(spot.size, sizeof(s)));
+	return err;
+}
+
+/* What is gone need not be known any more; what was reserved is counted. */
+static void forget_gone(struct btrfs_quota *q)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->subvols.n; i++) {
+		if (!q->subvols.p[i].gone)
+			q->subvols.p[n++] = q->subvols.p[i];
+	}
+	q->subvols.n = n;
+	for (size_t i = 0; i < q->groups.n; i++)
+		q->groups.p[i].reserved = 0;
+}
+
+int btrfs_quota_commit(struct r3_btrfs *fs)
+{
+	struct btrfs_quota *q = fs->quotas;
+	struct btrfs_tree *t;
+	int err;
+
+	if (!btrfs_quota_on(fs))
+		return 0;
+	err = quota_tree(fs, &t);
+	if (!err && q->recount)
+		err = quota_recount(fs);
+	for (size_t i = 0; !err && i < q->groups.n; i++) {
+		if (q->groups.p[i].changed)
+			err = write_info(fs, t, &q->groups.p[i]);
+	}
+	if (!err)
+		err = quota_write_status(fs, t);
+	if (err)
+		return err;
+	q->recount = q->stale = false;
+	forget_gone(q);
+	return 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * quota.h - what the files of the quota groups share
+ *
+ *	quota.c		groups and relations in memory, limits, the commit
+ *	quota_admin.c	what people ask for: enable, assign, limit, show
+ *	quota_count.c	all subvolumes counted anew, exactly
+ *
+ * A group's referenced bytes are those of all extents that a subvolume in it
+ * reaches: tree blocks and whole data extents, each once.  Its exclusive bytes
+ * are those of extents that no subvolume outside reaches.  A subvolume that is
+ * being deleted counts until its last block is gone, as in kernels.
+ */
+#ifndef BTRFS_QUOTA_H
+#define BTRFS_QUOTA_H
+
+#include "trans.h"
+#include "vec.h"
+
+/* Bits of struct btrfs_qgroup_limit.flags. */
+#define QUOTA_LIMIT_RFER UINT64_C(1)
+#define QUOTA_LIMIT_EXCL UINT64_C(2)
+
+struct quota_group {
+	uint64_t id;
+	uint64_t rfer, excl;	     /* as of the last commit */
+	uint64_t max_rfer, max_excl; /* R3_BTRFS_QGROUP_NONE: no limit */
+	uint64_t reserved;	     /* since the last commit */
+	bool changed;		     /* its item is to be written */
+	bool has_info, has_limit;    /* items are there */
+};
+
+struct quota_relation {
+	uint64_t member, group;
+};
+
+struct quota_subvol {
+	uint64_t id;
+	bool gone; /* since the last commit */
+};
+
+struct btrfs_quota {
+	bool on;
+	bool stale;   /* a kernel said so, or wrote without counting */
+	bool recount; /* numbers are not known: the next commit counts all */
+	uint64_t flags, enable_gen;
+	VEC(struct quota_group) groups;	      /* by id */
+	VEC(struct quota_relation) relations; /* by member, then group */
+	VEC(struct quota_subvol) subvols;     /* by id */
+};
+
+static inline unsigned quota_level(uint64_t id)
+{
+	return (unsigned)(id >> BTRFS_QGROUP_LEVEL_SHIFT);
+}
+
+/* "1/100" */
+struct quota_text {
+	char s[32];
+};
+struct quota_text quota_text(uint64_t id);
+
+int quota_tree(struct r3_btrfs *fs, struct btrfs_tree **out);
+/* Read groups and relations from the quota tree; @q is all zeros. */
+int quota_load(struct r3_btrfs *fs, struct btrfs_quota *q);
+/* The subvolumes there are, those being deleted too. */
+int quota_load_subvols(struct r3_btrfs *fs, struct btrfs_quota *q);
+void quota_unload(struct btrfs_quota *q);
+struct quota_group *quota_group(const struct btrfs_quota *q, uint64_t id);
+/* The first relation of @member; those that follow may be of others. */
+size_t quota_relations_of(const struct btrfs_quota *q, uint64_t member);
+bool quota_related(const struct btrfs_quota *q, uint64_t member,
+		   uint64_t group);
+
+/* Changes, in memory and in the quota tree, within an operation. */
+int quota_group_add(struct r3_btrfs *fs, uint64_t id);
+int quota_group_remove(struct r3_btrfs *fs, uint64_t id);
+int quota_relation_add(struct r3_btrfs *fs, uint64_t member, uint64_t group);
+int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
+			  uint64_t group);
+
+/* Within an operation or a commit. */
+int quota_write_status(struct r3_btrfs *fs, struct btrfs_tree *tree);
+/* Exact numbers of all groups, from every block of every subvolume. */
+int quota_recount(struct r3_btrfs *fs);
+
+#endif
