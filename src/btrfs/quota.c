@@ -142,21 +142,30 @@ static size_t subvol_slot(const struct btrfs_quota *q, uint64_t id)
 	return lo;
 }
 
-static bool subvol_put(struct btrfs_quota *q, uint64_t id)
+struct quota_subvol *quota_subvol(const struct btrfs_quota *q, uint64_t id)
 {
 	size_t at = subvol_slot(q, id);
+
+	return at < q->subvols.n && q->subvols.p[at].id == id
+		       ? &q->subvols.p[at] : NULL;
+}
+
+static bool subvol_put(struct btrfs_quota *q, struct quota_subvol subvol)
+{
+	size_t at = subvol_slot(q, subvol.id);
 	struct quota_subvol *s;
 
 	if (!vec_push(&q->subvols, (struct quota_subvol){ 0 }))
 		return false;
 	s = &q->subvols.p[at];
 	memmove(s + 1, s, (q->subvols.n - 1 - at) * sizeof(*s));
-	*s = (struct quota_subvol){ .id = id };
+	*s = subvol;
 	return true;
 }
 
 int quota_load_subvols(struct r3_btrfs *fs, struct btrfs_quota *q)
 {
+	struct btrfs_root_item r;
 	struct btrfs_cursor c;
 	bool ok = true;
 	int err;
@@ -166,8 +175,12 @@ int quota_load_subvols(struct r3_btrfs *fs, struct btrfs_quota *q)
 	err = btrfs_cursor_seek(&c, KEY(BTRFS_FS_TREE, BTRFS_ROOT_ITEM, 0));
 	while (!err && ok && c.key.objectid <= BTRFS_LAST_FREE) {
 		if (c.key.type == BTRFS_ROOT_ITEM &&
-		    btrfs_is_fs_tree(c.key.objectid))
-			ok = subvol_put(q, c.key.objectid);
+		    btrfs_is_fs_tree(c.key.objectid)) {
+			btrfs_root_item_get(&r, c.data, c.size);
+			ok = subvol_put(q, (struct quota_subvol){
+				.id = c.key.objectid,
+				.dead = !le32(r.refs) });
+		}
 		err = btrfs_cursor_next(&c);
 	}
 	btrfs_cursor_fini(&c);
@@ -349,6 +362,7 @@ int quota_relation_add(struct r3_btrfs *fs, uint64_t member, uint64_t group)
 						   member), NULL, 0, NULL);
 	if (err)
 		return err;
+	fs->quotas->recount = true;
 	return relation_put(fs->quotas, member, group)
 		       ? 0 : btrfs_fail(fs, -ENOMEM, "out of memory");
 }
@@ -372,9 +386,11 @@ int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
 		err = relation_item_delete(fs, t, member, group);
 	if (!err)
 		err = relation_item_delete(fs, t, group, member);
-	if (!err)
-		relation_take(fs->quotas, member, group);
-	return err;
+	if (err)
+		return err;
+	relation_take(fs->quotas, member, group);
+	fs->quotas->recount = true;
+	return 0;
 }
 
 /* With its relations to groups above it. */
@@ -399,6 +415,36 @@ int quota_group_remove(struct r3_btrfs *fs, uint64_t id)
 	if (!err)
 		group_take(q, g);
 	return err;
+}
+
+int quota_group_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
+		      uint64_t max_excl)
+{
+	struct quota_group *g = quota_group(fs->quotas, id);
+	bool rfer = max_rfer != R3_BTRFS_QGROUP_NONE;
+	bool excl = max_excl != R3_BTRFS_QGROUP_NONE;
+	struct btrfs_qgroup_limit l = {
+		.flags = to_le64((rfer ? QUOTA_LIMIT_RFER : 0) |
+				 (excl ? QUOTA_LIMIT_EXCL : 0)),
+		.max_rfer = to_le64(rfer ? max_rfer : 0),
+		.max_excl = to_le64(excl ? max_excl : 0),
+	};
+	struct btrfs_key key = KEY(0, BTRFS_QGROUP_LIMIT, id);
+	struct btrfs_spot spot;
+	struct btrfs_tree *t;
+	int err = quota_tree(fs, &t);
+
+	if (!err && !g->has_limit)
+		err = btrfs_item_insert(fs, t, key, NULL, sizeof(l), &spot);
+	else if (!err)
+		err = btrfs_item_edit(fs, t, key, &spot);
+	if (err)
+		return err;
+	memcpy(spot.data, &l, sizeof(l));
+	g->has_limit = true;
+	g->max_rfer = max_rfer;
+	g->max_excl = max_excl;
+	return 0;
 }
 
 /* ---- limits -------------------------------------------------------------- */
@@ -490,7 +536,7 @@ int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
 	(void)source;
 	if (!btrfs_quota_on(fs))
 		return 0;
-	if (!subvol_put(q, id))
+	if (!subvol_put(q, (struct quota_subvol){ .id = id }))
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	/* One left behind by a subvolume of this number is taken over. */
 	if (!quota_group(q, id))
@@ -506,13 +552,13 @@ int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
 int btrfs_quota_subvol_gone(struct r3_btrfs *fs, uint64_t id)
 {
 	struct btrfs_quota *q = fs->quotas;
-	size_t at;
+	struct quota_subvol *s;
 
 	if (!btrfs_quota_on(fs))
 		return 0;
-	at = subvol_slot(q, id);
-	if (at < q->subvols.n && q->subvols.p[at].id == id)
-		q->subvols.p[at].gone = true;
+	s = quota_subvol(q, id);
+	if (s)
+		s->gone = true;
 	q->recount = true;
 	return quota_group(q, id) ? quota_group_remove(fs, id) : 0;
 }

@@ -37,6 +37,7 @@ struct quota_relation {
 struct quota_subvol {
 	uint64_t id;
 	bool gone; /* since the last commit */
+	bool dead; /* was being deleted when the volume was opened */
 };
 
 struct btrfs_quota {
@@ -67,6 +68,7 @@ int quota_load(struct r3_btrfs *fs, struct btrfs_quota *q);
 int quota_load_subvols(struct r3_btrfs *fs, struct btrfs_quota *q);
 void quota_unload(struct btrfs_quota *q);
 struct quota_group *quota_group(const struct btrfs_quota *q, uint64_t id);
+struct quota_subvol *quota_subvol(const struct btrfs_quota *q, uint64_t id);
 /* The first relation of @member; those that follow may be of others. */
 size_t quota_relations_of(const struct btrfs_quota *q, uint64_t member);
 bool quota_related(const struct btrfs_quota *q, uint64_t member,
@@ -79,6 +81,8 @@ int quota_relation_add(struct r3_btrfs *fs, uint64_t member, uint64_t group);
 int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
 			  uint64_t group);
 
+int quota_group_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
+		      uint64_t max_excl);
 /* Within an operation or a commit. */
 int quota_write_status(struct r3_btrfs *fs, struct btrfs_tree *tree);
 /* Exact numbers of all groups, from every block of every subvolume. */
