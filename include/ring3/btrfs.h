@@ -363,7 +363,9 @@ struct r3_btrfs_inherit { /* quota groups of a new subvolume */
 /* -ENOENT: there is no subvolume @id. */
 int r3_btrfs_get_subvol(struct r3_btrfs *fs, uint64_t id,
 			struct r3_btrfs_subvol *out);
-/* @inherit: or NULL.  -EEXIST, as r3_btrfs_make(). */
+/* Its root directory has mode 0755 and the owner of @dir.  @inherit: or NULL.
+ * -EEXIST, as r3_btrfs_make(); -ENOENT: no such quota group, -ENOTCONN: quotas
+ * are off. */
 int r3_btrfs_subvol_create(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 			   const char *name, size_t len,
 			   const struct r3_btrfs_inherit *inherit,

@@ -286,6 +286,8 @@ struct r3_btrfs {
 	struct btrfs_space *space;
 	struct btrfs_quota *quotas;
 	struct btrfs_holds *holds;
+	struct btrfs_drop *drop;  /* the deleted subvolume being given back */
+	uint64_t last_subvol;	  /* the largest number given; 0: not known */
 };
 
 /* Fill fs->why, return @err. */
@@ -302,6 +304,8 @@ void btrfs_root_item_get(struct btrfs_root_item *out, const void *data,
 			 size_t len);
 struct timespec btrfs_time_get(struct btrfs_disk_time t);
 void btrfs_uuid_text(const uint8_t *uuid, char out[37]);
+/* The one that a mount shows when nothing else is asked for. */
+int btrfs_default_subvol(struct r3_btrfs *fs, uint64_t *out);
 /* What the ROOT_BACKREF of @id says: its parent, and its name there. */
 int btrfs_subvol_parent(struct r3_btrfs *fs, uint64_t id, uint64_t *parent,
 			uint64_t *dirid, char *name);

@@ -224,6 +224,28 @@ static int subvol_fill(struct r3_btrfs *fs, const struct btrfs_cursor *c,
 								     : err;
 }
 
+int r3_btrfs_get_subvol(struct r3_btrfs *fs, uint64_t id,
+			struct r3_btrfs_subvol *out)
+{
+	struct btrfs_cursor c;
+	int err = -ENOENT;
+
+	btrfs_cursor_init(&c, fs, &fs->tree_root);
+	if (btrfs_is_fs_tree(id))
+		err = btrfs_cursor_seek(&c, KEY(id, BTRFS_ROOT_ITEM, 0));
+	if (!err && (c.key.objectid != id || c.key.type != BTRFS_ROOT_ITEM))
+		err = -ENOENT;
+	if (!err)
+		err = subvol_fill(fs, &c, out);
+	if (!err && out->dead)
+		err = -ENOENT;
+	if (err == -ENOENT)
+		btrfs_fail(fs, err, "there is no subvolume %llu",
+			   (unsigned long long)id);
+	btrfs_cursor_fini(&c);
+	return err;
+}
+
 int r3_btrfs_each_subvol(struct r3_btrfs *fs,
 			 int (*each)(void *arg,
 				     const struct r3_btrfs_subvol *subvol),

@@ -241,6 +241,20 @@ int btrfs_name_remove(struct r3_btrfs *fs, struct btrfs_node *dir,
 		      const char *name, size_t len,
 		      const struct btrfs_entry *entry);
 
+/* Is any inode of the subvolume held (r3_btrfs_hold())? */
+bool btrfs_holds_subvol(const struct r3_btrfs *fs, uint64_t subvol);
+
+/* ---- subvolumes (subvol.c, uuid.c) ----------------------------------------*/
+
+/* The @n-th subvolume with this uuid, @type BTRFS_UUID_SUBVOL or _RECEIVED, of
+ * which there may be many; -ENOENT after the last. */
+int btrfs_uuid_find(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
+		    unsigned n, uint64_t *id);
+/* What was received is complete: it is read-only from here on, and known by
+ * the uuid and the transid that it has where it comes from.  An operation. */
+int btrfs_subvol_set_received(struct r3_btrfs *fs, uint64_t id,
+			      const uint8_t *uuid, uint64_t stransid);
+
 /* ---- file data (drop.c, csum_edit.c) --------------------------------------*/
 
 /* Take [from, to) out of a file, both multiples of the sector: extents cut,

@@ -168,6 +168,7 @@ void r3_btrfs_close(struct r3_btrfs *fs)
 {
 	if (!fs)
 		return;
+	free(fs->drop);
 	btrfs_cache_fini(fs);
 	free(fs->chunks);
 	free(fs->file_buf);
@@ -203,7 +204,7 @@ static int load_used(struct r3_btrfs *fs)
 }
 
 /* The subvolume that the entry "default" of the root tree's directory names. */
-static int default_subvol(struct r3_btrfs *fs, uint64_t *out)
+int btrfs_default_subvol(struct r3_btrfs *fs, uint64_t *out)
 {
 	struct btrfs_cursor c;
 	const struct btrfs_dir_item *d;
@@ -251,7 +252,7 @@ int r3_btrfs_get_info(struct r3_btrfs *fs, struct r3_btrfs_info *out)
 	memcpy(i.label, fs->super.label, BTRFS_LABEL_SIZE);
 	err = load_used(fs);
 	if (!err)
-		err = default_subvol(fs, &i.default_subvol);
+		err = btrfs_default_subvol(fs, &i.default_subvol);
 	if (!err)
 		err = r3_btrfs_each_subvol(fs, count_subvol, &i.subvolumes);
 	if (err)

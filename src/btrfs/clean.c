@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* clean.c - dead subvolumes are given back, those too that a kernel left */
+#include "subvol.h"
+
+enum {
+	STEP_BLOCKS = 32, /* of one operation */
+	/* Each step may change the references of two blocks' content, which
+	 * lie in few leaves of the extent tree. */
+	STEP_ITEMS = 64,
+};
+
+/* The first ORPHAN_ITEM from @id on; -ENOENT. */
+static int next_orphan(struct r3_btrfs *fs, uint64_t *id)
+{
+	struct btrfs_cursor c;
+	int err;
+
+	btrfs_cursor_init(&c, fs, &fs->tree_root);
+	err = btrfs_cursor_seek(&c, KEY(BTRFS_ORPHANS, BTRFS_ORPHAN_ITEM,
+					*id));
+	if (!err && (c.key.objectid != BTRFS_ORPHANS ||
+		     c.key.type != BTRFS_ORPHAN_ITEM))
+		err = -ENOENT;
+	if (!err)
+		*id = c.key.offset;
+	btrfs_cursor_fini(&c);
+	return err;
+}
+
+/* The first dead subvolume; -ENOENT.  Old kernels left orphan items for files
+ * of the root tree, too. */
+static int next_dead(struct r3_btrfs *fs, struct btrfs_tree **out)
+{
+	struct btrfs_tree *tree;
+	uint64_t id = BTRFS_FIRST_FREE;
+	int err;
+
+	for (;; id++) {
+		err = next_orphan(fs, &id);
+		if (err)
+			return err;
+		if (!btrfs_is_fs_tree(id))
+			return -ENOENT;
+		err = btrfs_tree_get(fs, id, &tree);
+		if (!err && !le32(tree->item.refs)) {
+			*out = tree;
+			return 0;
+		}
+		if (err && err != -ENOENT)
+			return err;
+	}
+}
+
+static int forget(struct r3_btrfs *fs, struct btrfs_tree *tree)
+{
+	uint64_t id = tree->root->id;
+	struct btrfs_tree *roots;
+	int err = btrfs_tree_remove(fs, tree);
+
+	if (!err)
+		err = btrfs_tree_get(fs, BTRFS_ROOT_TREE, &roots);
+	if (!err)
+		err = btrfs_item_delete(fs, roots,
+					KEY(BTRFS_ORPHANS, BTRFS_ORPHAN_ITEM,
+					    id));
+	return err ? err : btrfs_quota_subvol_gone(fs, id);
+}
+
+static int clean_step(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      unsigned *blocks)
+{
+	unsigned now = (unsigned)r3_min(*blocks, STEP_BLOCKS), left = now;
+	bool done;
+	int err = btrfs_trans_start(fs, STEP_ITEMS, BTRFS_FREES);
+
+	if (err)
+		return err;
+	err = subvol_drop_step(fs, tree, &left, &done);
+	if (!err && done)
+		err = forget(fs, tree);
+	*blocks -= now - left;
+	return btrfs_trans_end(fs, err);
+}
+
+int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more)
+{
+	struct btrfs_tree *tree;
+	int err;
+
+	for (;;) {
+		err = next_dead(fs, &tree);
+		if (err || !blocks)
+			break;
+		err = clean_step(fs, tree, &blocks);
+		if (err)
+			return err;
+	}
+	if (err && err != -ENOENT)
+		return err;
+	*more = !err;
+	return 0;
+}
