@@ -205,6 +205,7 @@ struct r3_btrfs_extent {
 	uint64_t disk_len;	 /* bytes on disk */
 	uint64_t offset;	 /* of start in the (unpacked) extent */
 	uint64_t ram_len;	 /* of the whole extent, unpacked */
+	uint64_t generation;	 /* when it was written; 0: hole */
 	uint8_t compression;	 /* 0, 1 zlib, 2 lzo, 3 zstd */
 	bool prealloc, is_inline;
 };
@@ -519,8 +520,9 @@ struct r3_btrfs_send_options {
 			    the difference; 0: send all */
 	unsigned proto;	 /* 1 or 2; 0: 1 */
 	bool compressed; /* send packed extents as they are; needs 2 */
-	/* Other read-only subvolumes that the receiver has: what they hold is
-	 * sent as clones of it. */
+	bool no_data;	 /* only where data changed, not the data */
+	/* Other read-only subvolumes that the receiver has: what they, or the
+	 * parent, hold is sent as clones of it. */
 	const uint64_t *clones;
 	unsigned clone_count;
 	void (*progress)(void *arg, uint64_t bytes); /* of stream; or NULL */
@@ -532,7 +534,7 @@ struct r3_btrfs_send_options {
  *
  * Data that is sent and that the subvolume holds twice (reflinks) is sent once;
  * preallocation is not sent, and what became a hole since the parent is sent as
- * zeros.
+ * zeros, or in version 2 as a hole.
  * Return: 0, -EROFS (not read-only: it could change meanwhile), -ENOENT,
  * -EINVAL (options), damage, or what writing said.
  */

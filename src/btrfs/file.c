@@ -20,6 +20,7 @@ static void piece_fill(const struct btrfs_cursor *c, struct piece *p)
 	p->x.start = c->key.offset;
 	p->x.compression = h->compression;
 	p->x.ram_len = le64(h->ram_bytes);
+	p->x.generation = le64(h->generation);
 	if (h->type == BTRFS_FILE_INLINE) {
 		p->x.is_inline = true;
 		p->x.len = p->x.ram_len;

@@ -54,8 +54,7 @@ void send_put_path(struct send *s)
 	send_put(s, BTRFS_A_PATH, s->path, strlen(s->path));
 }
 
-/* Room for DATA, which comes last. */
-static uint8_t *data_room(struct send *s, size_t len)
+uint8_t *send_data_room(struct send *s, size_t len)
 {
 	struct btrfs_tlv tlv = { to_le16(BTRFS_A_DATA),
 				 to_le16((uint16_t)len) };
@@ -145,113 +144,6 @@ size_t send_keep_path(struct send *s)
 			return s->path_at = 0;
 	}
 	return s->path_at;
-}
-
-/* ---- data -----------------------------------------------------------------*/
-
-int send_write(struct send *s, uint64_t off, uint64_t to)
-{
-	uint64_t max = s->proto > 1 ? DATA_V2 : BTRFS_STREAM_DATA_V1;
-	size_t got;
-	int err;
-
-	while (off < to) {
-		size_t n = r3_min(to - off, max);
-
-		send_begin(s, BTRFS_SEND_WRITE);
-		send_put_path(s);
-		send_put_u64(s, BTRFS_A_FILE_OFFSET, off);
-		err = r3_btrfs_read(s->fs, s->in, off, data_room(s, n), n,
-				    &got);
-		if (!err && got == n)
-			err = send_end(s);
-		if (err)
-			return err;
-		off += n;
-	}
-	return 0;
-}
-
-/* A packed extent, or a part of one, with all of its packed bytes. */
-static int send_encoded(struct send *s, const struct r3_btrfs_extent *x,
-			uint64_t to)
-{
-	static const uint8_t codes[] = { 0, 1, 3, 2 }; /* lzo of 4K: 3 */
-	r3_le32 code = to_le32(codes[x->compression]), none = to_le32(0);
-	int err;
-
-	send_begin(s, BTRFS_SEND_ENCODED_WRITE);
-	send_put_path(s);
-	send_put_u64(s, BTRFS_A_FILE_OFFSET, x->start);
-	send_put_u64(s, BTRFS_A_UNENCODED_FILE_LEN, to - x->start);
-	send_put_u64(s, BTRFS_A_UNENCODED_LEN, x->ram_len);
-	send_put_u64(s, BTRFS_A_UNENCODED_OFFSET, x->offset);
-	send_put(s, BTRFS_A_COMPRESSION, &code, sizeof(code));
-	send_put(s, BTRFS_A_ENCRYPTION, &none, sizeof(none));
-	err = btrfs_read_data(s->fs, s->in, x->start, x->logical,
-			      data_room(s, x->disk_len), x->disk_len);
-	return err ? err : send_end(s);
-}
-
-static int send_clone(struct send *s, const struct known *k, uint64_t off,
-		      uint64_t len)
-{
-	const char *path = s->text.p + k->path;
-
-	send_begin(s, BTRFS_SEND_CLONE);
-	send_put_path(s);
-	send_put_u64(s, BTRFS_A_FILE_OFFSET, off);
-	send_put_u64(s, BTRFS_A_CLONE_LEN, len);
-	send_put(s, BTRFS_A_CLONE_UUID, s->uuid, sizeof(s->uuid));
-	send_put_u64(s, BTRFS_A_CLONE_CTRANSID, s->ctransid);
-	send_put(s, BTRFS_A_CLONE_PATH, path, strlen(path));
-	send_put_u64(s, BTRFS_A_CLONE_OFFSET, k->start);
-	return send_end(s);
-}
-
-static int send_extent(void *arg, const struct r3_btrfs_extent *x)
-{
-	uint64_t to = r3_min(x->start + x->len, ((struct send *)arg)->size);
-	struct send *s = arg;
-	struct known *k;
-	int err;
-
-	if (!x->is_inline && (!x->logical || x->prealloc))
-		return 0;
-	s->written = to;
-	if (x->is_inline)
-		return send_write(s, x->start, to);
-	/* A kernel clones whole sectors, so the ends of files stay out. */
-	k = send_table_find(&s->pieces, x->logical, x->offset);
-	if (k && to - x->start <= k->len &&
-	    r3_is_aligned(to - x->start, BTRFS_SECTOR))
-		return send_clone(s, k, x->start, to - x->start);
-	err = s->opts->compressed && x->compression
-		      ? send_encoded(s, x, to) : send_write(s, x->start, to);
-	if (err || k || s->pieces.n >= CLONES_MAX)
-		return err;
-	if (!send_keep_path(s) ||
-	    !send_table_add(&s->pieces, (struct known){
-			    x->logical, x->offset,
-			    r3_align_down(to - x->start, BTRFS_SECTOR),
-			    x->start, s->path_at }))
-		return send_no_memory(s);
-	return 0;
-}
-
-int send_data(struct send *s, const struct r3_btrfs_stat *st)
-{
-	int err;
-
-	s->size = (uint64_t)st->st.st_size;
-	s->written = 0;
-	err = r3_btrfs_each_extent(s->fs, s->in, send_extent, s);
-	if (err || s->written == s->size)
-		return err;
-	send_begin(s, BTRFS_SEND_TRUNCATE);
-	send_put_path(s);
-	send_put_u64(s, BTRFS_A_SIZE, s->size);
-	return send_end(s);
 }
 
 /* ---- inodes ---------------------------------------------------------------*/
@@ -423,8 +315,7 @@ static int find_subvol(void *arg, const struct r3_btrfs_subvol *v)
 	return 0;
 }
 
-/* What was received goes on under its first name. */
-static const uint8_t *stream_uuid(const struct r3_btrfs_subvol *v)
+const uint8_t *send_stream_uuid(const struct r3_btrfs_subvol *v)
 {
 	static const uint8_t none[16];
 
@@ -442,13 +333,13 @@ static int send_start(struct send *s, const struct r3_btrfs_subvol *v,
 				  "writing the stream: %s", strerror(errno));
 	s->bytes = sizeof(h);
 	s->ctransid = v->ctransid;
-	memcpy(s->uuid, stream_uuid(v), 16);
+	memcpy(s->uuid, send_stream_uuid(v), 16);
 	send_begin(s, parent ? BTRFS_SEND_SNAPSHOT : BTRFS_SEND_SUBVOL);
 	send_put(s, BTRFS_A_PATH, v->name, strlen(v->name));
 	send_put(s, BTRFS_A_UUID, s->uuid, sizeof(s->uuid));
 	send_put_u64(s, BTRFS_A_CTRANSID, s->ctransid);
 	if (parent) {
-		send_put(s, BTRFS_A_CLONE_UUID, stream_uuid(parent), 16);
+		send_put(s, BTRFS_A_CLONE_UUID, send_stream_uuid(parent), 16);
 		send_put_u64(s, BTRFS_A_CLONE_CTRANSID, parent->ctransid);
 	}
 	return send_end(s);
@@ -496,11 +387,24 @@ static int find_readonly(struct r3_btrfs *fs, uint64_t id, struct find *f)
 	return 0;
 }
 
+static int add_sources(struct send *s, struct find *f)
+{
+	int err = s->opts->parent ? send_add_source(s, &f[1].subvol) : 0;
+
+	for (unsigned i = 0; !err && i < s->opts->clone_count; i++) {
+		f[2].found = false;
+		err = find_readonly(s->fs, s->opts->clones[i], &f[2]);
+		if (!err)
+			err = send_add_source(s, &f[2].subvol);
+	}
+	return err;
+}
+
 int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
 		  const struct r3_btrfs_send_options *opts, FILE *out)
 {
 	struct send *s = calloc(1, sizeof(*s));
-	struct find *f = calloc(2, sizeof(*f)); /* it, and its parent */
+	struct find *f = calloc(3, sizeof(*f)); /* it, its parent, a clone */
 	int err = s && f ? 0 : btrfs_fail(fs, -ENOMEM, "out of memory");
 
 	if (!err) {
@@ -511,6 +415,8 @@ int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
 	}
 	if (!err && opts->parent)
 		err = find_readonly(fs, opts->parent, &f[1]);
+	if (!err)
+		err = add_sources(s, f);
 	if (!err && (s->proto > 2 || (opts->compressed && s->proto < 2)))
 		err = btrfs_fail(fs, -EINVAL, "compressed data needs version "
 				 "2 of the stream");
@@ -519,6 +425,8 @@ int r3_btrfs_send(struct r3_btrfs *fs, uint64_t subvol,
 			       opts->parent ? &f[1].subvol : NULL);
 	if (s) {
 		vec_free(&s->text);
+		vec_free(&s->sources);
+		vec_free(&s->holders);
 		free(s->inodes.p);
 		free(s->pieces.p);
 		free(s->buf);

@@ -212,26 +212,28 @@ static bool same_bytes(const struct r3_btrfs_extent *a,
 	       a->offset - a->start == b->offset - b->start;
 }
 
-static int write_range(struct diff *d, uint64_t from, uint64_t to)
+/* What the new file has in [from, to), which the old one has not. */
+static int send_change(struct send *s, const struct r3_btrfs_extent *x,
+		       uint64_t from, uint64_t to)
 {
-	if (from >= to)
-		return 0;
-	d->s->wrote = true;
-	return send_write(d->s, from, to);
+	from = r3_max(r3_align_down(from, BTRFS_SECTOR), x->start);
+	if (reads_zero(x))
+		return send_zeros(s, from, to);
+	return send_piece(s, x, from, to);
 }
 
-/* Walk both lists of extents side by side; runs of difference are written. */
-static int send_changes(struct diff *d, const struct extents *o, uint64_t osize,
-			const struct extents *n, uint64_t nsize)
+/* Walk both lists of extents side by side. */
+static int send_changes(struct send *s, const struct extents *o, uint64_t osize,
+			const struct extents *n)
 {
 	static const struct r3_btrfs_extent hole;
-	uint64_t at = 0, from = 0, to = 0;
+	uint64_t at = 0;
 	size_t i = 0, j = 0;
 	int err = 0;
 
-	while (!err && at < nsize && j < n->x.n) {
+	while (!err && at < s->size && j < n->x.n) {
 		const struct r3_btrfs_extent *b = &n->x.p[j], *a = &hole;
-		uint64_t next = r3_min(b->start + b->len, nsize);
+		uint64_t next = r3_min(b->start + b->len, s->size);
 
 		if (next <= at) {
 			j++;
@@ -242,18 +244,16 @@ static int send_changes(struct diff *d, const struct extents *o, uint64_t osize,
 		if (i < o->x.n && at < osize) {
 			a = &o->x.p[i];
 			next = r3_min(next, a->start + a->len);
+		}
+		/* What the extent holds past the old end is not what was read
+		 * there. */
+		if (!same_bytes(a, b))
+			err = send_change(s, b, at, next);
+		else if (at < osize)
 			next = r3_min(next, osize);
-		}
-		if (!same_bytes(a, b)) {
-			if (to != at) {
-				err = write_range(d, from, to);
-				from = at;
-			}
-			to = next;
-		}
 		at = next;
 	}
-	return err ? err : write_range(d, from, to);
+	return err ? err : send_flush(s);
 }
 
 static int update_data(struct diff *d, struct r3_btrfs_inode old,
@@ -261,23 +261,23 @@ static int update_data(struct diff *d, struct r3_btrfs_inode old,
 		       const struct r3_btrfs_stat *is)
 {
 	uint64_t osize = (uint64_t)was->st.st_size;
-	uint64_t nsize = (uint64_t)is->st.st_size;
 	struct extents o = { 0 }, n = { 0 };
 	struct send *s = d->s;
 	int err = r3_btrfs_each_extent(s->fs, old, keep_extent, &o);
 
+	s->size = (uint64_t)is->st.st_size;
 	if (!err)
 		err = r3_btrfs_each_extent(s->fs, s->in, keep_extent, &n);
 	/* The size first: what lies past it must not come back. */
-	if (!err && osize != nsize) {
+	if (!err && osize != s->size) {
 		send_begin(s, BTRFS_SEND_TRUNCATE);
 		send_put_path(s);
-		send_put_u64(s, BTRFS_A_SIZE, nsize);
+		send_put_u64(s, BTRFS_A_SIZE, s->size);
 		s->wrote = true;
 		err = send_end(s);
 	}
 	if (!err)
-		err = send_changes(d, &o, osize, &n, nsize);
+		err = send_changes(s, &o, osize, &n);
 	vec_free(&o.x);
 	vec_free(&n.x);
 	return err;

@@ -224,17 +224,37 @@ static int find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
 	return 0;
 }
 
+/* Every --clone. */
+static int find_clones(const struct r3_args *args, struct btrfs_image *img,
+		       uint64_t *clones, unsigned *count)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < args->all_count; i++) {
+		if (!strcmp(args->cmd->opts[args->all[i].opt].name, "clone"))
+			err = find_subvol(img->fs, args->all[i].value,
+					  &clones[(*count)++]);
+	}
+	return err;
+}
+
 static int send_to(const struct r3_args *args, struct btrfs_image *img,
 		   struct r3_btrfs_send_options *opts, FILE *out)
 {
 	const char *parent = r3_cli_opt(args, "parent");
-	uint64_t subvol;
-	int err = find_subvol(img->fs, args->pos[1], &subvol);
+	uint64_t subvol, *clones = calloc(args->all_count + 1,
+					  sizeof(*clones));
+	int err = clones ? find_subvol(img->fs, args->pos[1], &subvol)
+			 : -ENOMEM;
 
 	if (!err && parent)
 		err = find_subvol(img->fs, parent, &opts->parent);
 	if (!err)
+		err = find_clones(args, img, clones, &opts->clone_count);
+	opts->clones = clones;
+	if (!err)
 		err = r3_btrfs_send(img->fs, subvol, opts, out);
+	free(clones);
 	if (out != stdout && fclose(out) && !err) {
 		fprintf(stderr, "%s: %s\n", r3_cli_opt(args, "output"),
 			strerror(errno));
@@ -248,7 +268,8 @@ static int run_send(const struct r3_args *args)
 	const char *proto = r3_cli_opt(args, "proto");
 	const char *file = r3_cli_opt(args, "output");
 	struct r3_btrfs_send_options opts = {
-		.compressed = r3_cli_opt(args, "compressed") };
+		.compressed = r3_cli_opt(args, "compressed"),
+		.no_data = r3_cli_opt(args, "no-data") };
 	struct btrfs_image img;
 	FILE *out = stdout;
 	uint64_t n = 1;
@@ -347,6 +368,11 @@ static const struct r3_opt send_opts[] = {
 	WHICH,
 	{ .name = "parent", .arg = "SUBVOLUME", .letter = 'p',
 	  .help = "send the difference to this read-only subvolume" },
+	{ .name = "clone", .arg = "SUBVOLUME", .letter = 'c',
+	  .help = "a read-only subvolume that the receiver has: send what it "
+		  "holds as clones; repeatable" },
+	{ .name = "no-data",
+	  .help = "say where data changed, without the data" },
 	{ .name = "proto", .arg = "N",
 	  .help = "version 1 (the usual one) or 2 of the stream" },
 	{ .name = "compressed",

@@ -5,12 +5,14 @@ Used by the tests beside it.  Everything is made below one temporary folder;
 Kernel.close() unmounts and removes all of it, whatever happened.
 """
 import atexit
+import fcntl
 import hashlib
 import json
 import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -264,6 +266,14 @@ def fill(root, seed=1, scale=1.0):
 
 def reflink(src, dst):
     run("cp", "--reflink=always", src, dst)
+
+
+def reflink_range(src, src_off, dst, dst_off, length):
+    with open(dst, "ab"):
+        pass
+    with open(src, "rb") as a, open(dst, "r+b") as b:
+        fcntl.ioctl(b, 0x4020940d,  # FICLONERANGE
+                    struct.pack("<qQQQ", a.fileno(), src_off, length, dst_off))
 
 
 def subvolumes(root, seed=2):

@@ -63,11 +63,57 @@ def check_image(k, options, name):
     print("ok:", name, sizes)
 
 
+def check_clones(k):
+    """A second subvolume with data of the first: whole files with odd ends, the
+    middle of one, one that is cut shorter; and something of its own."""
+    image = k.image("from", 700 << 20)
+    root = k.mount(image)
+    for name in "ab":
+        run("btrfs", "subvolume", "create", f"{root}/{name}")
+    for i in range(5):
+        with open(f"{root}/a/f{i}", "wb") as f:
+            f.write(os.urandom(2000000 + i))
+        kernel.reflink(f"{root}/a/f{i}", f"{root}/b/g{i}")
+    os.truncate(f"{root}/b/g1", 1234567)
+    with open(f"{root}/b/g2", "r+b") as f:
+        f.seek(400000)
+        f.write(b"its own" * 1000)
+    kernel.reflink_range(f"{root}/a/f3", 65536, f"{root}/b/middle", 131072,
+                         524288)
+    with open(f"{root}/b/own", "wb") as f:
+        f.write(os.urandom(300000))
+    for name in "ab":
+        run("btrfs", "subvolume", "snapshot", "-r", f"{root}/{name}",
+            f"{root}/{name}1")
+    kernel.reflink(f"{root}/a/f4", f"{root}/b/later")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/b", f"{root}/b2")
+    want = {name: kernel.kernel_view(f"{root}/{name}")
+            for name in ("a1", "b1", "b2")}
+    k.umount()
+    target = k.mount(k.image("target", 700 << 20), name="target")
+    stream = k.path("stream")
+    for name, most, args in (("a1", 11 << 20, []),
+                             ("b1", 400000, ["-c", "/b1", "-c", "/a1"]),
+                             ("b2", 3000, ["-p", "/b1", "-c", "/a1"])):
+        ring3("send", *args, "-o", stream, image, "/" + name)
+        assert os.path.getsize(stream) < most, os.path.getsize(stream)
+        run("btrfs", "receive", "-q", "-f", stream, target)
+        kernel.compare(want[name], kernel.kernel_view(f"{target}/{name}"),
+                       f"clones: {name}")
+    k.umount()
+    ring3("check", "--data", k.path("target.img"))
+    ring3("send", "--no-data", "-o", stream, image, "/a1")
+    assert os.path.getsize(stream) < 5000
+    assert b"update_extent" in ring3("stream", "dump", stream)
+    print("ok: clone sources")
+
+
 def main():
     k = kernel.Kernel()
     check_image(k, "noatime", "plain")
     for algo in ("zstd", "zlib", "lzo"):
         check_image(k, f"noatime,compress-force={algo}", algo)
+    check_clones(k)
     # and an image of our own
     image = k.path("own.img")
     source = k.mount(k.image("source", 400 << 20), name="source")
