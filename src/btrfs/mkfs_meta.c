@@ -804,10 +804,7 @@ int mkfs_super(struct mkfs *m)
 
 		if (at + BTRFS_STRIPE_LEN > m->res.total_bytes)
 			continue;
-		s.bytenr = to_le64(at);
-		memset(s.csum, 0, sizeof(s.csum));
-		btrfs_csum(m->csum_type, (uint8_t *)&s + BTRFS_CSUM_MAX,
-			   sizeof(s) - BTRFS_CSUM_MAX, s.csum);
+		btrfs_super_seal(m->csum_type, &s, at);
 		err = m->dev->ops->write(m->dev, at, &s, sizeof(s));
 	}
 	if (!err)

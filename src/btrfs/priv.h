@@ -294,6 +294,9 @@ struct r3_btrfs {
 int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
 	R3_PRINTF(3, 4);
 int btrfs_super_load(struct r3_btrfs *fs);
+/* Make it the copy that lies at @at. */
+void btrfs_super_seal(enum btrfs_csum_type type, struct btrfs_super *s,
+		      uint64_t at);
 /* The tree's root from its ROOT_ITEM; -ENOENT when it isn't there. */
 int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out);
 /* A subvolume's; -ENOENT also for one being deleted. */

@@ -113,6 +113,15 @@ static const char *copy_check(const struct btrfs_super *s, uint64_t where,
 	return NULL;
 }
 
+void btrfs_super_seal(enum btrfs_csum_type type, struct btrfs_super *s,
+		      uint64_t at)
+{
+	s->bytenr = to_le64(at);
+	memset(s->csum, 0, sizeof(s->csum));
+	btrfs_csum(type, (uint8_t *)s + BTRFS_CSUM_MAX,
+		   sizeof(*s) - BTRFS_CSUM_MAX, s->csum);
+}
+
 static int pick_copy(struct r3_btrfs *fs)
 {
 	struct btrfs_super s;

@@ -8,52 +8,6 @@
 #include "cmd_btrfs.h"
 #include "cmds.h"
 
-int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img)
-{
-	struct r3_btrfs_options opts = { 0 };
-	struct r3_btrfs_why why;
-	uint64_t n;
-	int err;
-
-	img->name = args->pos[0];
-	if (args->value[BTRFS_OPT_SUPER]) {
-		if (r3_parse_uint(args->value[BTRFS_OPT_SUPER], &n) || !n ||
-		    n > 3)
-			return r3_cli_usage(args, "--super is 1, 2 or 3");
-		opts.super = (int)n;
-	}
-	if (args->value[BTRFS_OPT_BACKUP]) {
-		if (r3_parse_uint(args->value[BTRFS_OPT_BACKUP], &n) || !n ||
-		    n > 4)
-			return r3_cli_usage(args, "--backup is 1 to 4");
-		opts.backup = (int)n;
-	}
-	err = r3_btrfs_dev_file(img->name, false, &img->dev);
-	if (err) {
-		fprintf(stderr, "%s: %s\n", img->name, strerror(-err));
-		return R3_EXIT_FAILED;
-	}
-	err = r3_btrfs_open(img->dev, &opts, &img->fs, &why);
-	if (err) {
-		fprintf(stderr, "%s: %s\n", img->name, why.text);
-		r3_btrfs_dev_close(img->dev);
-		return R3_EXIT_FAILED;
-	}
-	return R3_EXIT_OK;
-}
-
-/* Close; an error of the library becomes its text and exit code 1. */
-int btrfs_close_image(struct btrfs_image *img, int err)
-{
-	if (err)
-		fprintf(stderr, "%s: %s\n", img->name,
-			*r3_btrfs_why(img->fs) ? r3_btrfs_why(img->fs)
-					       : strerror(-err));
-	r3_btrfs_close(img->fs);
-	r3_btrfs_dev_close(img->dev);
-	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
-}
-
 static void uuid_text(const uint8_t *u, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -382,6 +336,13 @@ static const struct r3_opt send_opts[] = {
 	{ 0 },
 };
 
+static const struct r3_opt scrub_opts[] = {
+	{ .name = "readonly", .letter = 'r',
+	  .help = "report what is bad, write nothing" },
+	{ .name = "json", .help = "print JSON" },
+	{ 0 },
+};
+
 static const struct r3_opt check_opts[] = {
 	WHICH, JSON,
 	{ .name = "data",
@@ -447,6 +408,9 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "dump", .args = "IMAGE TREE", .min_args = 2, .max_args = 2,
 	  .opts = json_opts, .run = run_dump,
 	  .summary = "print every item of a tree" },
+	{ .name = "scrub", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	  .opts = scrub_opts, .run = r3_btrfs_cmd_scrub,
+	  .summary = "read every copy of everything, mend bad ones" },
 	{ .name = "check", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = check_opts, .run = r3_btrfs_cmd_check,
 	  .summary = "check everything that the file system says of itself" },

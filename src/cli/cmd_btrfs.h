@@ -18,11 +18,22 @@ enum { BTRFS_OPT_SUPER, BTRFS_OPT_BACKUP };
 /* The image named by the first argument; a message and an exit code. */
 int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img);
 int btrfs_close_image(struct btrfs_image *img, int err);
+/* For changes; @opts: or NULL. */
+int btrfs_open_image_rw(const char *name, struct r3_btrfs_options *opts,
+			struct btrfs_image *img);
+/* As it is, but bytes on the device may be mended when @mend. */
+int btrfs_open_image_mend(const char *name, bool mend,
+			  struct btrfs_image *img);
+/* Sync when @err is 0, and close; with an error nothing has changed. */
+int btrfs_save_image(struct btrfs_image *img, int err);
+/* "zstd", "zstd:3", "none"; false: it is none of them. */
+bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 
 int r3_btrfs_cmd_ls(const struct r3_args *args);
 int r3_btrfs_cmd_cat(const struct r3_args *args);
 int r3_btrfs_cmd_get(const struct r3_args *args);
 int r3_btrfs_cmd_mkfs(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
+int r3_btrfs_cmd_scrub(const struct r3_args *args);
 
 #endif

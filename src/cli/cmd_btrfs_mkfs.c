@@ -14,9 +14,8 @@ enum { OPT_ROOTDIR, OPT_SUBVOL, OPT_COMPRESS, OPT_SIZE, OPT_CSUM, OPT_LABEL,
 enum { SUBVOLS_MAX = 4096, SIGNATURES = 128 * 1024,
        FILE_SIZE_MIN = 32 << 20 };
 
-/* "zstd", "zstd:3" */
-static bool parse_compress(const char *text,
-			   struct r3_btrfs_mkfs_options *o)
+bool btrfs_parse_compress(const char *text, unsigned *compression,
+			  int *level_out)
 {
 	static const char *const names[] = { "none", "zlib", "lzo", "zstd" };
 	static const int level_max[] = { 0, 9, 0, 15 };
@@ -29,8 +28,8 @@ static bool parse_compress(const char *text,
 		if (text[len] && (r3_parse_uint(text + len + 1, &level) ||
 				  !level || level > (uint64_t)level_max[i]))
 			return false;
-		o->compression = i;
-		o->level = (int)level;
+		*compression = i;
+		*level_out = (int)level;
 		return true;
 	}
 	return false;
@@ -70,7 +69,9 @@ static int parse(const struct r3_args *args, struct r3_btrfs_mkfs_options *o,
 	o->csum = v[OPT_CSUM];
 	o->label = v[OPT_LABEL];
 	o->block_group_tree = v[OPT_GROUPS];
-	if (v[OPT_COMPRESS] && !parse_compress(v[OPT_COMPRESS], o))
+	if (v[OPT_COMPRESS] &&
+	    !btrfs_parse_compress(v[OPT_COMPRESS], &o->compression,
+				  &o->level))
 		return r3_cli_usage(args, "--compress is zlib[:1-9], lzo or "
 				    "zstd[:1-15]");
 	if (v[OPT_SIZE] && r3_parse_size(v[OPT_SIZE], &o->size))

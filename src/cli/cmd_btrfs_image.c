@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_btrfs_image.c - open, save and close the image that a command names */
+#include <stdio.h>
+
+#include "cmd_btrfs.h"
+
+static int open_image(const char *name, bool write,
+		      const struct r3_btrfs_options *opts,
+		      struct btrfs_image *img)
+{
+	struct r3_btrfs_why why;
+	int err;
+
+	img->name = name;
+	err = r3_btrfs_dev_file(name, write, &img->dev);
+	if (err) {
+		fprintf(stderr, "%s: %s\n", name, strerror(-err));
+		return R3_EXIT_FAILED;
+	}
+	err = r3_btrfs_open(img->dev, opts, &img->fs, &why);
+	if (err) {
+		fprintf(stderr, "%s: %s\n", name, why.text);
+		r3_btrfs_dev_close(img->dev);
+		return R3_EXIT_FAILED;
+	}
+	return R3_EXIT_OK;
+}
+
+int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img)
+{
+	struct r3_btrfs_options opts = { 0 };
+	uint64_t n;
+
+	if (args->value[BTRFS_OPT_SUPER]) {
+		if (r3_parse_uint(args->value[BTRFS_OPT_SUPER], &n) || !n ||
+		    n > 3)
+			return r3_cli_usage(args, "--super is 1, 2 or 3");
+		opts.super = (int)n;
+	}
+	if (args->value[BTRFS_OPT_BACKUP]) {
+		if (r3_parse_uint(args->value[BTRFS_OPT_BACKUP], &n) || !n ||
+		    n > 4)
+			return r3_cli_usage(args, "--backup is 1 to 4");
+		opts.backup = (int)n;
+	}
+	return open_image(args->pos[0], false, &opts, img);
+}
+
+int btrfs_open_image_rw(const char *name, struct r3_btrfs_options *opts,
+			struct btrfs_image *img)
+{
+	struct r3_btrfs_options none = { 0 };
+
+	if (!opts)
+		opts = &none;
+	opts->write = true;
+	return open_image(name, true, opts, img);
+}
+
+int btrfs_open_image_mend(const char *name, bool mend,
+			  struct btrfs_image *img)
+{
+	return open_image(name, mend, NULL, img);
+}
+
+int btrfs_save_image(struct btrfs_image *img, int err)
+{
+	if (!err)
+		err = r3_btrfs_sync(img->fs);
+	return btrfs_close_image(img, err);
+}
+
+/* Close; an error of the library becomes its text and exit code 1. */
+int btrfs_close_image(struct btrfs_image *img, int err)
+{
+	if (err)
+		fprintf(stderr, "%s: %s\n", img->name,
+			*r3_btrfs_why(img->fs) ? r3_btrfs_why(img->fs)
+					       : strerror(-err));
+	r3_btrfs_close(img->fs);
+	r3_btrfs_dev_close(img->dev);
+	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
+}
