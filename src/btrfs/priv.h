@@ -243,6 +243,8 @@ int btrfs_cursor_next(struct btrfs_cursor *c); /* -ENOENT at the end */
 int btrfs_cursor_load_root(struct btrfs_cursor *c);
 int btrfs_cursor_load_child(struct btrfs_cursor *c, unsigned level);
 int btrfs_cursor_prev(struct btrfs_cursor *c); /* -ENOENT at the start */
+/* The item with this key.  -ENOENT. */
+int btrfs_cursor_find(struct btrfs_cursor *c, struct btrfs_key key);
 /* "tree 5 block 30408704 key (257 INODE_ITEM 0)" */
 struct btrfs_where {
 	char s[224];
@@ -288,6 +290,8 @@ struct r3_btrfs {
 	struct btrfs_holds *holds;
 	struct btrfs_drop *drop;  /* the deleted subvolume being given back */
 	uint64_t last_subvol;	  /* the largest number given; 0: not known */
+	struct btrfs_names *names;
+	uint64_t receiving; /* the read-only subvolume that may change */
 };
 
 /* Fill fs->why, return @err. */

@@ -39,6 +39,7 @@ struct btrfs_tree {
 	struct btrfs_key item_key;
 	struct btrfs_root_item item;
 	struct btrfs_root own; /* where root points, for subvolumes */
+	uint64_t next_ino; /* the next inode's number; 0: not known yet */
 	struct btrfs_tree *next;
 };
 
@@ -198,7 +199,23 @@ int btrfs_groups_write(struct r3_btrfs *fs, bool *again);
 /* The commit is durable: what it freed is free. */
 void btrfs_space_unpin(struct r3_btrfs *fs);
 
-/* ---- inodes and names (node.c, name.c) ------------------------------------*/
+/* ---- items that hold several entries (pack.c) ------------------------------*/
+
+/* Would @len more bytes fit in the item, or a new one?  -EOVERFLOW. */
+int btrfs_pack_room(struct r3_btrfs *fs, const struct btrfs_tree *tree,
+		    struct btrfs_key key, size_t len);
+/* One entry more, in a new item if there is none. */
+int btrfs_pack_add(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		   struct btrfs_key key, const void *entry, size_t len);
+/* Take out @len bytes at @at; with the last of them the item goes. */
+int btrfs_pack_cut(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		   struct btrfs_key key, size_t at, size_t len);
+
+/* ---- inodes and names (node.c, name.c, backref.c, orphan.c) ----------------*/
+
+/* A subvolume that may change.  -EROFS, -ENOENT: none, or being deleted. */
+int btrfs_subvol_writable(struct r3_btrfs *fs, uint64_t id,
+			  struct btrfs_tree **out);
 
 /* An inode item and the tree that it lives in, for a change. */
 struct btrfs_node {
@@ -218,11 +235,17 @@ int btrfs_node_put(struct r3_btrfs *fs, struct btrfs_node *node, bool ctime);
 int btrfs_node_next_ino(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			uint64_t *ino);
 
+/* The next free index of a directory. */
+int btrfs_node_next_index(struct r3_btrfs *fs, const struct btrfs_node *dir,
+			  uint64_t *index);
+void btrfs_names_free(struct r3_btrfs *fs); /* at close */
+
 /* An entry of a directory: where it leads. */
 struct btrfs_entry {
 	struct btrfs_key location; /* (ino INODE_ITEM 0), (id ROOT_ITEM -1) */
 	uint64_t index;
 	uint8_t type; /* BTRFS_FT_* */
+	bool stub; /* a subvolume that a snapshot only shows empty */
 };
 
 int btrfs_name_check(const char *name, size_t len); /* -EINVAL, ENAMETOOLONG */
@@ -241,8 +264,31 @@ int btrfs_name_remove(struct r3_btrfs *fs, struct btrfs_node *dir,
 		      const char *name, size_t len,
 		      const struct btrfs_entry *entry);
 
+/* What an entry leads to has a reference back: INODE_REF or INODE_EXTREF in
+ * the subvolume, or ROOT_REF and ROOT_BACKREF in the root tree. */
+struct btrfs_backref {
+	struct btrfs_key location; /* as in the entry */
+	uint64_t dir, index;
+	const char *name;
+	size_t len;
+};
+
+/* Fills ref->index.  -ENOENT */
+int btrfs_backref_find(struct r3_btrfs *fs, const struct btrfs_tree *tree,
+		       struct btrfs_backref *ref);
+/* -EMLINK: no item has room for it. */
+int btrfs_backref_room(struct r3_btrfs *fs, const struct btrfs_tree *tree,
+		       const struct btrfs_backref *ref);
+int btrfs_backref_add(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      const struct btrfs_backref *ref);
+int btrfs_backref_remove(struct r3_btrfs *fs, struct btrfs_tree *tree,
+			 const struct btrfs_backref *ref);
+
 /* Is any inode of the subvolume held (r3_btrfs_hold())? */
 bool btrfs_holds_subvol(const struct r3_btrfs *fs, uint64_t subvol);
+void btrfs_holds_free(struct r3_btrfs *fs); /* at close */
+/* Remove the inodes without a name that a crash left, in all subvolumes. */
+int btrfs_orphans_clean(struct r3_btrfs *fs);
 
 /* ---- subvolumes (subvol.c, uuid.c) ----------------------------------------*/
 

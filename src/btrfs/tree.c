@@ -148,6 +148,13 @@ int btrfs_cursor_seek(struct btrfs_cursor *c, struct btrfs_key key)
 	return err;
 }
 
+int btrfs_cursor_find(struct btrfs_cursor *c, struct btrfs_key key)
+{
+	int err = btrfs_cursor_seek(c, key);
+
+	return !err && btrfs_key_cmp(c->key, key) ? -ENOENT : err;
+}
+
 int btrfs_cursor_seek_back(struct btrfs_cursor *c, struct btrfs_key key)
 {
 	int err = descend(c, key);
