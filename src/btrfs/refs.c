@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * refs.c - references that wait to be written into the extent tree
+ *
+ * One head an extent, with a signed count for every distinct reference; heads
+ * and references are found by hash tables.  A run takes the heads that wait, in
+ * the order of their addresses, and writes one after the other; that changes
+ * the extent tree and the free space tree, whose blocks are then copied, which
+ * makes new heads; so it takes those next, until there are none.  A head is out
+ * of the tables before it is written: whatever is delayed meanwhile waits.
+ *
+ * A fresh extent was given away in this transaction and has no item.  When its
+ * references cancel out it never gets one: a tree block is free at once, data
+ * with the next run, as an operation may move a reference by dropping it first.
+ */
+#include <stdlib.h>
+
+#include "space.h"
+
+struct ref {
+	struct ref *hash_next, *next; /* of its head */
+	struct btrfs_ref what;
+	int64_t delta;
+};
+
+struct head {
+	struct head *hash_next;
+	struct ref *refs;
+	uint64_t bytenr, len;
+	int64_t delta;	/* sum of the references' */
+	uint8_t level;
+	bool data;
+	bool fresh;	/* no item yet */
+	bool touched;	/* referred to at least once, or flag to set */
+	bool full;	/* FULL_BACKREF is to be set */
+};
+
+struct btrfs_refs {
+	struct head **heads;
+	struct ref **refs;
+	size_t heads_size, refs_size; /* powers of 2 */
+	size_t head_count, ref_count;
+	size_t waiting; /* heads that are touched */
+	struct btrfs_extent extent; /* the one at work */
+	struct btrfs_extent looked; /* the one last looked up */
+	/* Free space that changes, and checksums that go, put together from
+	 * neighbours before the trees hear of it. */
+	struct btrfs_range given, taken, gone;
+};
+
+enum { TABLE_MIN = 1024 };
+
+/* ---- tables --------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t h, uint64_t n)
+{
+	h = (h ^ n) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static size_t head_hash(uint64_t bytenr)
+{
+	return mix(0, bytenr);
+}
+
+static size_t ref_hash(const struct btrfs_ref *r)
+{
+	uint64_t h = mix(0, r->bytenr);
+
+	if (r->parent)
+		return mix(h, r->parent);
+	h = mix(h, r->root);
+	return r->data ? mix(mix(h, r->ino), r->off) : h;
+}
+
+static bool same_ref(const struct btrfs_ref *a, const struct btrfs_ref *b)
+{
+	if (a->bytenr != b->bytenr || a->parent != b->parent)
+		return false;
+	return a->parent || (a->root == b->root && a->ino == b->ino &&
+			     a->off == b->off);
+}
+
+static void heads_grow(struct btrfs_refs *rs)
+{
+	size_t size = rs->heads_size * 2;
+	struct head **to = calloc(size, sizeof(*to));
+
+	if (!to)
+		return; /* chains get longer */
+	for (size_t i = 0; i < rs->heads_size; i++) {
+		for (struct head *h = rs->heads[i], *next; h; h = next) {
+			struct head **p = &to[head_hash(h->bytenr) &
+					      (size - 1)];
+
+			next = h->hash_next;
+			h->hash_next = *p;
+			*p = h;
+		}
+	}
+	free(rs->heads);
+	rs->heads = to;
+	rs->heads_size = size;
+}
+
+static void refs_grow(struct btrfs_refs *rs)
+{
+	size_t size = rs->refs_size * 2;
+	struct ref **to = calloc(size, sizeof(*to));
+
+	if (!to)
+		return;
+	for (size_t i = 0; i < rs->refs_size; i++) {
+		for (struct ref *r = rs->refs[i], *next; r; r = next) {
+			struct ref **p = &to[ref_hash(&r->what) & (size - 1)];
+
+			next = r->hash_next;
+			r->hash_next = *p;
+			*p = r;
+		}
+	}
+	free(rs->refs);
+	rs->refs = to;
+	rs->refs_size = size;
+}
+
+static struct head **head_slot(const struct btrfs_refs *rs, uint64_t bytenr)
+{
+	struct head **p = &rs->heads[head_hash(bytenr) & (rs->heads_size - 1)];
+
+	while (*p && (*p)->bytenr != bytenr)
+		p = &(*p)->hash_next;
+	return p;
+}
+
+static struct ref **ref_slot(const struct btrfs_refs *rs,
+			     const struct btrfs_ref *what)
+{
+	struct ref **p = &rs->refs[ref_hash(what) & (rs->refs_size - 1)];
+
+	while (*p && !same_ref(&(*p)->what, what))
+		p = &(*p)->hash_next;
+	return p;
+}
+
+/* The head of an extent, made when it is not there. */
+static int head_get(struct r3_btrfs *fs, uint64_t bytenr, uint64_t len,
+		    bool data, struct head **out)
+{
+	struct btrfs_refs *rs = fs->refs;
+	struct head *h = *head_slot(rs, bytenr);
+
+	if (!h) {
+		if (rs->head_count >= rs->heads_size)
+			heads_grow(rs);
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return btrfs_fail(fs, -ENOMEM, "out of memory");
+		h->bytenr = bytenr;
+		h->len = len;
+		h->data = data;
+		*head_slot(rs, bytenr) = h;
+		rs->head_count++;
+	}
+	*out = h;
+	return 0;
+}
+
+static void head_touch(struct btrfs_refs *rs, struct head *h)
+{
+	rs->waiting += !h->touched;
+	h->touched = true;
+}
+
+/* Out of the tables; it is the caller's now. */
+static void head_take(struct btrfs_refs *rs, struct head *h)
+{
+	*head_slot(rs, h->bytenr) = h->hash_next;
+	rs->head_count--;
+	rs->waiting -= h->touched;
+	for (struct ref *r = h->refs; r; r = r->next) {
+		*ref_slot(rs, &r->what) = r->hash_next;
+		rs->ref_count--;
+	}
+}
+
+static void head_free(struct head *h)
+{
+	for (struct ref *r = h->refs, *next; r; r = next) {
+		next = r->next;
+		free(r);
+	}
+	free(h);
+}
+
+static int ref_get(struct r3_btrfs *fs, struct head *h,
+		   const struct btrfs_ref *what, struct ref **out)
+{
+	struct btrfs_refs *rs = fs->refs;
+	struct ref *r = *ref_slot(rs, what);
+
+	if (!r) {
+		if (rs->ref_count >= rs->refs_size)
+			refs_grow(rs);
+		r = calloc(1, sizeof(*r));
+		if (!r)
+			return btrfs_fail(fs, -ENOMEM, "out of memory");
+		r->what = *what;
+		r->next = h->refs;
+		h->refs = r;
+		*ref_slot(rs, what) = r;
+		rs->ref_count++;
+	}
+	*out = r;
+	return 0;
+}
+
+/* ---- delaying ------------------------------------------------------------- */
+
+static int delay(struct r3_btrfs *fs, const struct btrfs_ref *what, int delta)
+{
+	struct head *h;
+	struct ref *r = NULL;
+	int err = head_get(fs, what->bytenr, what->len, what->data, &h);
+
+	if (!err)
+		err = ref_get(fs, h, what, &r);
+	if (err)
+		return err;
+	h->level = what->level;
+	h->delta += delta;
+	r->delta += delta;
+	head_touch(fs->refs, h);
+	btrfs_quota_ref(fs, what, delta);
+	if (h->fresh && !h->data && !h->delta && delta < 0) {
+		head_take(fs->refs, h);
+		btrfs_space_give(fs, h->bytenr, h->len);
+		head_free(h);
+	}
+	return 0;
+}
+
+int btrfs_ref_add(struct r3_btrfs *fs, const struct btrfs_ref *ref)
+{
+	return delay(fs, ref, 1);
+}
+
+int btrfs_ref_drop(struct r3_btrfs *fs, const struct btrfs_ref *ref)
+{
+	return delay(fs, ref, -1);
+}
+
+int btrfs_refs_fresh(struct r3_btrfs *fs, uint64_t bytenr, uint64_t len,
+		     bool data)
+{
+	struct head *h;
+	int err = head_get(fs, bytenr, len, data, &h);
+
+	if (!err)
+		h->fresh = true;
+	return err;
+}
+
+int btrfs_ref_make_full(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level)
+{
+	struct head *h;
+	int err = head_get(fs, bytenr, fs->nodesize, false, &h);
+
+	if (err)
+		return err;
+	h->level = level;
+	h->full = true;
+	head_touch(fs->refs, h);
+	return 0;
+}
+
+int btrfs_ref_lookup(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level,
+		     uint64_t *refs, uint64_t *flags)
+{
+	const struct head *h = *head_slot(fs->refs, bytenr);
+	const struct btrfs_ref what = { .bytenr = bytenr, .len = fs->nodesize,
+					.level = level };
+	struct btrfs_extent *x = &fs->refs->looked;
+	int err = 0;
+
+	if (h && h->fresh) {
+		*refs = 0;
+		*flags = BTRFS_EXTENT_FLAG_TREE_BLOCK;
+	} else {
+		err = btrfs_extent_load(fs, &what, x);
+		if (err)
+			return err;
+		*refs = x->refs;
+		*flags = x->flags;
+	}
+	if (h)
+		*refs += (uint64_t)h->delta;
+	if (h && h->full)
+		*flags |= BTRFS_EXTENT_FLAG_FULL_BACKREF;
+	return 0;
+}
+
+size_t btrfs_refs_count(const struct r3_btrfs *fs)
+{
+	return fs->refs->waiting;
+}
+
+/* ---- space that changes with them ----------------------------------------- */
+
+static int flush_given(struct r3_btrfs *fs)
+{
+	struct btrfs_range r = fs->refs->given;
+
+	fs->refs->given.len = 0;
+	return r.len ? btrfs_fst_give(fs, r.start, r.len) : 0;
+}
+
+static int flush_taken(struct r3_btrfs *fs)
+{
+	struct btrfs_range r = fs->refs->taken;
+
+	fs->refs->taken.len = 0;
+	return r.len ? btrfs_fst_take(fs, r.start, r.len) : 0;
+}
+
+static int flush_gone(struct r3_btrfs *fs)
+{
+	struct btrfs_range r = fs->refs->gone;
+
+	fs->refs->gone.len = 0;
+	return r.len ? btrfs_csums_remove(fs, r.start, r.len) : 0;
+}
+
+/* Add a range to the one that is gathered, or begin anew with it. */
+static int gather(struct r3_btrfs *fs, struct btrfs_range *to,
+		  int (*flush)(struct r3_btrfs *fs), uint64_t start,
+		  uint64_t len)
+{
+	int err = 0;
+
+	if (to->len && to->start + to->len == start &&
+	    btrfs_group_find(fs, to->start) == btrfs_group_find(fs, start)) {
+		to->len += len;
+		return 0;
+	}
+	err = flush(fs);
+	*to = (struct btrfs_range){ start, len };
+	return err;
+}
+
+static int flush_all(struct r3_btrfs *fs)
+{
+	int err = flush_given(fs);
+
+	if (!err)
+		err = flush_taken(fs);
+	return err ? err : flush_gone(fs);
+}
+
+/* The extent's item came, or went: its group has so much more, or less. */
+static int account(struct r3_btrfs *fs, const struct head *h, bool came)
+{
+	struct btrfs_group *g = btrfs_group_find(fs, h->bytenr);
+	uint64_t used = le64(fs->super.bytes_used);
+
+	if (!g || h->len > g->start + g->len - h->bytenr ||
+	    (!came && (g->used < h->len || used < h->len)))
+		return btrfs_fail(fs, -EUCLEAN, "extent %llu does not fit its "
+				  "block group", (unsigned long long)h->bytenr);
+	g->used += came ? h->len : -h->len;
+	fs->super.bytes_used = to_le64(used + (came ? h->len : -h->len));
+	if (came)
+		return gather(fs, &fs->refs->taken, flush_taken, h->bytenr,
+			      h->len);
+	return gather(fs, &fs->refs->given, flush_given, h->bytenr, h->len);
+}
+
+/* ---- running -------------------------------------------------------------- */
+
+/* All references of one sign. */
+static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
+{
+	int err = 0;
+
+	for (const struct ref *r = h->refs; r && !err; r = r->next) {
+		if (drops ? r->delta < 0 : r->delta > 0)
+			err = btrfs_extent_ref(fs, &fs->refs->extent, &r->what,
+					       r->delta);
+	}
+	return err;
+}
+
+/* Data without a reference that never got an item. */
+static int apply_unborn(struct r3_btrfs *fs, const struct head *h)
+{
+	int err = gather(fs, &fs->refs->gone, flush_gone, h->bytenr, h->len);
+
+	if (!err)
+		btrfs_space_give(fs, h->bytenr, h->len);
+	return err;
+}
+
+/* Its item is gone; what no commit has seen is free at once. */
+static int apply_gone(struct r3_btrfs *fs, const struct head *h)
+{
+	int err = account(fs, h, false);
+
+	if (!err && h->data)
+		err = gather(fs, &fs->refs->gone, flush_gone, h->bytenr,
+			     h->len);
+	if (err)
+		return err;
+	if (fs->refs->extent.generation != btrfs_transid(fs))
+		return btrfs_space_pin(fs, h->bytenr, h->len);
+	btrfs_space_give(fs, h->bytenr, h->len);
+	return 0;
+}
+
+static int apply(struct r3_btrfs *fs, const struct head *h)
+{
+	struct btrfs_extent *x = &fs->refs->extent;
+	const struct btrfs_ref what = {
+		.bytenr = h->bytenr, .len = h->len, .level = h->level,
+		.data = h->data,
+		.root = h->refs ? h->refs->what.root : 0,
+		.parent = h->refs ? h->refs->what.parent : 0,
+		.ino = h->refs ? h->refs->what.ino : 0,
+		.off = h->refs ? h->refs->what.off : 0,
+	};
+	int err = 0;
+
+	if (h->fresh && !h->delta)
+		return apply_unborn(fs, h);
+	if (h->fresh)
+		btrfs_extent_new(fs, &what, x);
+	else
+		err = btrfs_extent_load(fs, &what, x);
+	if (err)
+		return err;
+	if (h->full)
+		x->flags |= BTRFS_EXTENT_FLAG_FULL_BACKREF;
+	err = apply_refs(fs, h, false);
+	if (!err)
+		err = apply_refs(fs, h, true);
+	if (!err)
+		err = btrfs_extent_store(fs, x);
+	if (!err && h->fresh)
+		err = account(fs, h, true);
+	else if (!err && !x->refs)
+		err = apply_gone(fs, h);
+	return err;
+}
+
+static bool idle(const struct head *h)
+{
+	if (h->full || h->fresh)
+		return false;
+	for (const struct ref *r = h->refs; r; r = r->next) {
+		if (r->delta)
+			return false;
+	}
+	return true;
+}
+
+static int address_cmp(const void *pa, const void *pb)
+{
+	const uint64_t *a = pa, *b = pb;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+/* Addresses of all heads that wait, in order. */
+static int collect(struct r3_btrfs *fs, uint64_t **out, size_t *count)
+{
+	const struct btrfs_refs *rs = fs->refs;
+	uint64_t *p = malloc(rs->waiting * sizeof(*p));
+	size_t n = 0;
+
+	if (!p)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < rs->heads_size; i++) {
+		for (const struct head *h = rs->heads[i]; h; h = h->hash_next) {
+			if (h->touched)
+				p[n++] = h->bytenr;
+		}
+	}
+	assert(n == rs->waiting);
+	qsort(p, n, sizeof(*p), address_cmp);
+	*out = p;
+	*count = n;
+	return 0;
+}
+
+static int run_batch(struct r3_btrfs *fs)
+{
+	uint64_t *batch = NULL;
+	size_t n = 0;
+	int err = collect(fs, &batch, &n);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < n && !err; i++) {
+		struct head *h = *head_slot(fs->refs, batch[i]);
+
+		/* a block that came and went meanwhile, or is fresh again */
+		if (!h || !h->touched)
+			continue;
+		head_take(fs->refs, h);
+		if (!idle(h))
+			err = apply(fs, h);
+		head_free(h);
+	}
+	free(batch);
+	return err ? err : flush_all(fs);
+}
+
+int btrfs_refs_run(struct r3_btrfs *fs)
+{
+	int err = 0;
+
+	while (!err && fs->refs->waiting)
+		err = run_batch(fs);
+	return err;
+}
+
+/* ---- opening, closing ----------------------------------------------------- */
+
+void btrfs_refs_forget(struct r3_btrfs *fs)
+{
+	struct btrfs_refs *rs = fs->refs;
+
+	for (size_t i = 0; rs->head_count && i < rs->heads_size; i++) {
+		while (rs->heads[i]) {
+			struct head *h = rs->heads[i];
+
+			assert(!h->touched);
+			head_take(rs, h);
+			btrfs_space_give(fs, h->bytenr, h->len);
+			head_free(h);
+		}
+	}
+}
+
+int btrfs_refs_open(struct r3_btrfs *fs)
+{
+	struct btrfs_refs *rs = calloc(1, sizeof(*rs));
+
+	fs->refs = rs;
+	if (rs) {
+		rs->heads_size = rs->refs_size = TABLE_MIN;
+		rs->heads = calloc(TABLE_MIN, sizeof(*rs->heads));
+		rs->refs = calloc(TABLE_MIN, sizeof(*rs->refs));
+		rs->extent.buf = malloc(fs->nodesize);
+		rs->looked.buf = malloc(fs->nodesize);
+	}
+	if (!rs || !rs->heads || !rs->refs || !rs->extent.buf ||
+	    !rs->looked.buf)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	return 0;
+}
+
+void btrfs_refs_close(struct r3_btrfs *fs)
+{
+	struct btrfs_refs *rs = fs->refs;
+
+	if (!rs)
+		return;
+	for (size_t i = 0; rs->heads && i < rs->heads_size; i++) {
+		for (struct head *h = rs->heads[i], *next; h; h = next) {
+			next = h->hash_next;
+			head_free(h);
+		}
+	}
+	free(rs->heads);
+	free(rs->refs);
+	free(rs->extent.buf);
+	free(rs->looked.buf);
+	free(rs);
+	fs->refs = NULL;
+}
