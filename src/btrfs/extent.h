@@ -60,4 +60,90 @@ struct btrfs_file_extent_reg btrfs_fx_put(const struct btrfs_fx *x);
 struct btrfs_ref btrfs_fx_ref(const struct btrfs_node *node,
 			      const struct btrfs_fx *x);
 
+/* ---- an operation on a file's data (replace.c) ----------------------------*/
+
+enum {
+	BTRFS_PUT_MAX = 32,	   /* extents that go in at once */
+	BTRFS_DROP_MAX = 64,	   /* extents that go out at once */
+	BTRFS_INLINE_MAX = 2048,   /* the kernel's max_inline */
+	BTRFS_EXTENT_MAX = 128 << 20,
+};
+#define BTRFS_FILE_MAX (UINT64_C(1) << 63) /* no sector reaches up to there */
+
+/*
+ * One operation: [from, to) of a file becomes the extents x, and holes where
+ * there are none.  From begin to end, whatever can fail is done and x filled:
+ * space, data on the device, checksums in memory.  End changes the trees, and
+ * cancel leaves them as they are.
+ */
+struct btrfs_replace {
+	struct r3_btrfs *fs;
+	struct r3_btrfs_inode in;
+	struct btrfs_node node;
+	uint64_t from, to; /* whole sectors; to UINT64_MAX: all that follows */
+	uint64_t size;	   /* the file's, afterwards; begin: as it is */
+	struct btrfs_fx x[BTRFS_PUT_MAX]; /* by start; generation 0: new */
+	unsigned count;
+	/* instead of x: all of the file */
+	const uint8_t *inline_data;
+	size_t inline_len, inline_ram;
+	uint8_t inline_compression;
+	/* of what was written */
+	struct {
+		uint64_t logical;
+		size_t sectors;
+	} run[BTRFS_PUT_MAX];
+	unsigned run_count;
+	uint8_t *sums;
+	size_t sum_count, sum_room; /* sectors */
+};
+
+/* How far from @from up to @to an operation that drops at most @max extents
+ * gets, in whole sectors, and how many it drops.  Before begin. */
+int btrfs_file_reach(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		     uint64_t from, uint64_t to, unsigned max, uint64_t *reach,
+		     unsigned *count);
+/* At most so many extents in and out, and @bytes that get checksums.  -EISDIR,
+ * -EINVAL: no regular file.  After a failure there is nothing to cancel. */
+int btrfs_replace_begin(struct btrfs_replace *r, struct r3_btrfs *fs,
+			struct r3_btrfs_inode in, unsigned puts,
+			unsigned drops, uint64_t bytes,
+			enum btrfs_purpose purpose);
+/* Returns @err. */
+int btrfs_replace_cancel(struct btrfs_replace *r, int err);
+int btrfs_replace_end(struct btrfs_replace *r);
+/* Whole sectors of data, at their place on the device. */
+int btrfs_replace_write(struct btrfs_replace *r, uint64_t logical,
+			const void *data, size_t len);
+
+/* ---- new data (write.c) ---------------------------------------------------*/
+
+/* Inline data becomes an extent, so that others can follow it. */
+int btrfs_inline_out(struct r3_btrfs *fs, struct r3_btrfs_inode in);
+/* Is the file's data inline? */
+int btrfs_is_inline(struct r3_btrfs *fs, const struct btrfs_node *node,
+		    bool *out);
+/* Before the first extent of that type. */
+void btrfs_packer_feature(struct r3_btrfs *fs, unsigned type);
+/* The sector at @at (@keep bytes of it, then zeros) into r->x. */
+int btrfs_keep_sector(struct btrfs_replace *r, uint64_t at, size_t keep);
+
+/* ---- packed (packed.c) ----------------------------------------------------*/
+
+struct btrfs_packer_choice {
+	unsigned type; /* 0: as it is */
+	int level;
+};
+/* What the file's flags and property and the volume's options come to. */
+int btrfs_packer_choose(struct r3_btrfs *fs, const struct btrfs_node *node,
+			struct r3_btrfs_inode in,
+			struct btrfs_packer_choice *out);
+/* Pack @len bytes, 1 to BTRFS_COMPRESSED_MAX, into at most @room; *packed 0:
+ * they don't get that small.  *out is the volume's, until the next call. */
+int btrfs_pack_bytes(struct r3_btrfs *fs,
+		     const struct btrfs_packer_choice *how,
+		     const uint8_t *in, size_t len, size_t room,
+		     uint8_t **out, size_t *packed);
+void btrfs_packer_close(struct r3_btrfs *fs);
+
 #endif

@@ -292,6 +292,7 @@ struct r3_btrfs {
 	uint64_t last_subvol;	  /* the largest number given; 0: not known */
 	struct btrfs_names *names;
 	uint64_t receiving; /* the read-only subvolume that may change */
+	struct btrfs_packing *packing;
 };
 
 /* Fill fs->why, return @err. */

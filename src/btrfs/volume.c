@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "priv.h"
+#include "extent.h"
 
 #define CACHE_DEFAULT (64 * R3_MIB)
 
@@ -169,6 +169,7 @@ void r3_btrfs_close(struct r3_btrfs *fs)
 	if (!fs)
 		return;
 	free(fs->drop);
+	btrfs_packer_close(fs);
 	btrfs_cache_fini(fs);
 	free(fs->chunks);
 	free(fs->file_buf);
