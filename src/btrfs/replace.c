@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "extent.h"
+#include "names.h"
 
 int btrfs_file_reach(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		     uint64_t from, uint64_t to, unsigned max, uint64_t *reach,
@@ -17,7 +18,7 @@ int btrfs_file_reach(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	struct btrfs_tree *tree;
 	struct btrfs_cursor c;
 	struct btrfs_fx x;
-	int err = btrfs_tree_get(fs, in.subvol, &tree);
+	int err = btrfs_subvol_writable(fs, in.subvol, &tree);
 
 	if (err)
 		return err;

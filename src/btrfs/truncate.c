@@ -7,6 +7,7 @@
  * with very many extents takes several operations, and is shorter after each.
  */
 #include "extent.h"
+#include "names.h"
 
 /* Where the last so many extents begin: truncation to there is one operation. */
 static int step_start(struct r3_btrfs *fs, struct r3_btrfs_inode in,
@@ -15,7 +16,7 @@ static int step_start(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	struct btrfs_tree *tree;
 	struct btrfs_cursor c;
 	struct btrfs_fx x;
-	int err = btrfs_tree_get(fs, in.subvol, &tree);
+	int err = btrfs_subvol_writable(fs, in.subvol, &tree);
 
 	*out = size;
 	if (err)
