@@ -121,11 +121,32 @@ int btrfs_extent_load(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	return err;
 }
 
-void btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
-		      struct btrfs_extent *x)
+/* An item that is not skinny says where its block begins; the kernel puts there
+ * what is the first key when the block is new. */
+static int block_info(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		      struct btrfs_tree_block_info *info)
+{
+	const struct btrfs_expect e = { .tree = ref->root,
+					.generation = btrfs_transid(fs),
+					.level = ref->level };
+	struct btrfs_block *b;
+	int err = btrfs_block_get(fs, ref->bytenr, &e, &b);
+
+	if (err)
+		return err;
+	*info = (struct btrfs_tree_block_info){ .level = ref->level };
+	if (b->nritems)
+		info->key = btrfs_key_put(btrfs_block_key(b, 0));
+	btrfs_block_put(b);
+	return 0;
+}
+
+int btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		     struct btrfs_extent *x)
 {
 	bool skinny = !ref->data && fs->incompat & BTRFS_INCOMPAT_SKINNY;
-	struct btrfs_tree_block_info info = { .level = ref->level };
+	struct btrfs_tree_block_info info;
+	int err;
 
 	*x = (struct btrfs_extent){
 		.bytenr = ref->bytenr, .len = ref->len, .data = ref->data,
@@ -139,10 +160,14 @@ void btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		.buf = x->buf,
 	};
 	if (!ref->data && !skinny) {
+		err = block_info(fs, ref, &info);
+		if (err)
+			return err;
 		memcpy(x->buf + x->head, &info, sizeof(info));
 		x->head += (uint32_t)sizeof(info);
 	}
 	x->size = x->head;
+	return 0;
 }
 
 int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x)

@@ -31,7 +31,7 @@ struct head {
 	uint8_t level;
 	bool data;
 	bool fresh;	/* no item yet */
-	bool touched;	/* referred to at least once, or flag to set */
+	bool touched;	/* referred to, or its flag is to be set */
 	bool full;	/* FULL_BACKREF is to be set */
 };
 
@@ -427,14 +427,12 @@ static int apply(struct r3_btrfs *fs, const struct head *h)
 		.ino = h->refs ? h->refs->what.ino : 0,
 		.off = h->refs ? h->refs->what.off : 0,
 	};
-	int err = 0;
+	int err;
 
 	if (h->fresh && !h->delta)
 		return apply_unborn(fs, h);
-	if (h->fresh)
-		btrfs_extent_new(fs, &what, x);
-	else
-		err = btrfs_extent_load(fs, &what, x);
+	err = h->fresh ? btrfs_extent_new(fs, &what, x)
+		       : btrfs_extent_load(fs, &what, x);
 	if (err)
 		return err;
 	if (h->full)

@@ -119,8 +119,8 @@ struct btrfs_extent {
 int btrfs_extent_load(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		      struct btrfs_extent *x);
 /* One that is not in the tree yet. */
-void btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
-		      struct btrfs_extent *x);
+int btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		     struct btrfs_extent *x);
 int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 		     const struct btrfs_ref *ref, int64_t delta);
 /* Back into the tree; removed when no reference is left. */
