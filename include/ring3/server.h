@@ -180,6 +180,16 @@ int r3_server_reopen(struct r3_server *s, const char *key,
  */
 int r3_server_ready(struct r3_server *s);
 
+/**
+ * r3_sandbox() - the same for a process that is no supervised server
+ * @name:  for the log
+ * @calls: as r3_server_spec.calls
+ *
+ * Threads that it needs must run by now.  Call tzset() before.
+ * Return: 0, or what prctl() or the system call filter said.
+ */
+int r3_sandbox(const char *name, const char *calls);
+
 /* Hand a duplicate of @fd to the supervisor under @name, to be given again
  * after a restart; the same name again replaces it.  Without a supervisor:
  * -ENOTCONN, and nothing will outlive us. */

@@ -54,9 +54,6 @@ int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
 	R3_PRINTF(3, 4);
 void server_control_ready(void *server, uint32_t events);
 
-/* server_sandbox.c: 0, or an error after which the server must end */
-int server_sandbox(const struct r3_server *s);
-
 /* server_fault.c */
 void server_catch_faults(struct r3_server_page *page);
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "ring3/log.h"
-#include "server_priv.h"
+#include "ring3/server.h"
 
 #define WORDS_MAX 64 /* system calls in a spec's list */
 
@@ -179,7 +179,7 @@ static int seccomp_list(const char *calls)
 	return err;
 }
 
-int server_sandbox(const struct r3_server *s)
+int r3_sandbox(const char *name, const char *calls)
 {
 	int err;
 
@@ -187,16 +187,16 @@ int server_sandbox(const struct r3_server *s)
 		return -errno;
 	err = landlock_nothing();
 	if (err)
-		r3_log(R3_WARN, "server", s->name, "no landlock here (%s); the "
+		r3_log(R3_WARN, "server", name, "no landlock here (%s); the "
 		       "namespaces and the system call list remain",
 		       strerror(-err));
 	if (SANITIZED)
 		return 0;
 	/* kernels before 6.3 don't have it: mmap is on the list all the same */
 	prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
-	err = seccomp_list(s->spec->calls);
+	err = seccomp_list(calls);
 	if (err)
-		r3_log(R3_ERROR, "server", s->name, "the system call list "
+		r3_log(R3_ERROR, "server", name, "the system call list "
 		       "could not be set: %s; is CONFIG_SECCOMP_FILTER on?",
 		       strerror(-err));
 	return err;
