@@ -46,12 +46,17 @@ struct r3_btrfs_dev {
 /**
  * r3_btrfs_dev_file() - a file or a block device
  * @path:  which
- * @write: open it for writing too; a block device then exclusively
+ * @write: open it for writing too, as the only one: a block device not while
+ *	   it is mounted, a file with a lock that ends with us
  * @out:   closed with r3_btrfs_dev_close()
- * Return: 0, what open(2) said, -ENOTBLK for anything else.
+ * Return: 0, what open(2) said, -EBUSY (in use by another process), -ENOTBLK
+ * for anything else.
  */
 int r3_btrfs_dev_file(const char *path, bool write,
 		      struct r3_btrfs_dev **out);
+/* Opened for reading: keep writers off as long as it is open.  -EBUSY: there is
+ * one already. */
+int r3_btrfs_dev_share(struct r3_btrfs_dev *dev);
 /* A device over @len bytes at @bytes, which stay the caller's. */
 int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out);
 void r3_btrfs_dev_close(struct r3_btrfs_dev *dev); /* NULL is fine */
@@ -181,6 +186,10 @@ struct r3_btrfs_dirent {
 	char name[R3_BTRFS_NAME_MAX + 1];
 };
 
+/* One name of a directory, its index left at 0.  -ENOENT. */
+int r3_btrfs_lookup_at(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		       const char *name, size_t len,
+		       struct r3_btrfs_dirent *out);
 /* Entries in the order of the directory's index, from @from on. */
 int r3_btrfs_each_entry(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 			uint64_t from,
@@ -193,6 +202,11 @@ int r3_btrfs_each_xattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 				    size_t name_len, const void *value,
 				    size_t len),
 			void *arg);
+/* One value.  @len: its bytes.  -ENODATA, -ERANGE (@room is too small; @len is
+ * written all the same). */
+int r3_btrfs_get_xattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		       const char *name, size_t name_len, void *value,
+		       size_t room, size_t *len);
 /* The target, NUL terminated; @out holds R3_BTRFS_PATH_MAX bytes. */
 int r3_btrfs_readlink(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      char *out);
@@ -215,6 +229,12 @@ int r3_btrfs_each_extent(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 			 int (*each)(void *arg,
 				     const struct r3_btrfs_extent *extent),
 			 void *arg);
+
+/* Where data (SEEK_DATA) or a hole (SEEK_HOLE) begins, at @off or after it;
+ * preallocated space is a hole, and one follows the end.  -ENXIO: at or past
+ * the end, or no more data. */
+int r3_btrfs_seek(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
+		  int whence, uint64_t *out);
 
 /**
  * r3_btrfs_read() - read from a file

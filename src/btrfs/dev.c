@@ -118,6 +118,28 @@ static int file_size(int fd, uint64_t *out)
 	return ioctl(fd, BLKGETSIZE64, out) ? -errno : 0;
 }
 
+/* Nobody writes while somebody else reads or writes, among those who ask.
+ * Goes with the descriptor, whatever ends the process. */
+static int file_lock(int fd, bool write)
+{
+	struct flock lock = { .l_type = write ? F_WRLCK : F_RDLCK };
+
+	if (!fcntl(fd, F_OFD_SETLK, &lock))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return -EBUSY;
+	/* a file system without locks */
+	return errno == ENOLCK || errno == EINVAL || errno == EOPNOTSUPP
+		       ? 0 : -errno;
+}
+
+int r3_btrfs_dev_share(struct r3_btrfs_dev *dev)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+
+	return dev->ops == &file_ops ? file_lock(f->fd, false) : 0;
+}
+
 int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
 {
 	struct file_dev *f = calloc(1, sizeof(*f));
@@ -135,6 +157,8 @@ int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
 		goto fail_alloc;
 	}
 	err = file_size(f->fd, &f->dev.size);
+	if (!err && write)
+		err = file_lock(f->fd, true);
 	if (err)
 		goto fail_open;
 	f->dev.ops = &file_ops;

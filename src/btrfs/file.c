@@ -2,6 +2,8 @@
 /*
  * file.c - file data: extents, holes, checksums, the other copy
  */
+#include <unistd.h>
+
 #include "priv.h"
 
 /* One piece of a file: an extent item, cut out. */
@@ -111,6 +113,57 @@ int r3_btrfs_each_extent(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 out:
 	btrfs_cursor_fini(&c);
 	return err;
+}
+
+/* Where what was asked for begins; pieces come in order, gaps are holes. */
+static int seek_pieces(struct r3_btrfs *fs, const struct btrfs_root *root,
+		       uint64_t ino, uint64_t at, uint64_t size,
+		       bool want_data, uint64_t *out)
+{
+	struct btrfs_cursor c;
+	struct piece p;
+	int err;
+
+	btrfs_cursor_init(&c, fs, root);
+	err = seek_extent(&c, ino, at);
+	for (; !err && at < size; err = next_extent(&c)) {
+		bool data;
+
+		piece_fill(&c, &p);
+		data = p.x.is_inline || (p.x.logical && !p.x.prealloc);
+		if (p.x.start > at && !want_data)
+			break;
+		at = r3_max(at, p.x.start);
+		if (data == want_data)
+			break;
+		at = p.x.start + p.x.len;
+	}
+	btrfs_cursor_fini(&c);
+	if (err && err != -ENOENT)
+		return err;
+	if (want_data && (err || at >= size))
+		return -ENXIO;
+	*out = r3_min(at, size);
+	return 0;
+}
+
+int r3_btrfs_seek(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
+		  int whence, uint64_t *out)
+{
+	struct r3_btrfs_stat st;
+	struct btrfs_root root;
+	int err = r3_btrfs_stat(fs, in, &st);
+
+	if (!err)
+		err = btrfs_subvol_root(fs, in.subvol, &root);
+	if (!err && whence != SEEK_DATA && whence != SEEK_HOLE)
+		err = -EINVAL;
+	if (!err && off >= (uint64_t)st.st.st_size)
+		err = -ENXIO;
+	if (err)
+		return err;
+	return seek_pieces(fs, &root, in.ino, off, (uint64_t)st.st.st_size,
+			   whence == SEEK_DATA, out);
 }
 
 /* Data without checksums (NODATASUM, or a range that lacks them) is right. */

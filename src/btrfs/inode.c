@@ -189,12 +189,28 @@ out:
 	return err;
 }
 
+/* The entry of that name in a packed item. */
+static const struct btrfs_dir_item *find_packed(struct r3_span s,
+						const char *name, size_t len)
+{
+	while (s.len) {
+		const struct btrfs_dir_item *d = r3_take(&s, sizeof(*d));
+		const void *its = r3_take(&s, le16(d->name_len));
+
+		r3_take(&s, le16(d->data_len));
+		if (le16(d->name_len) == len && !memcmp(its, name, len))
+			return d;
+	}
+	return NULL;
+}
+
 /* One name of a directory, by its hash. */
-static int lookup_name(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+int r3_btrfs_lookup_at(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		       const char *name, size_t len,
 		       struct r3_btrfs_dirent *out)
 {
 	uint64_t hash = btrfs_name_hash(name, len);
+	const struct btrfs_dir_item *d;
 	struct btrfs_cursor c;
 	int err;
 
@@ -204,19 +220,9 @@ static int lookup_name(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 	if (!err && c.key.offset != hash)
 		err = -ENOENT;
 	if (!err) {
-		struct r3_span s = { c.data, c.size };
-
-		err = -ENOENT;
-		while (s.len && err == -ENOENT) {
-			const struct btrfs_dir_item *d =
-				r3_take(&s, sizeof(*d));
-			const void *its = r3_take(&s, le16(d->name_len));
-
-			r3_take(&s, le16(d->data_len));
-			if (le16(d->name_len) == len &&
-			    !memcmp(its, name, len))
-				err = entry_fill(fs, dir, d, out);
-		}
+		d = find_packed((struct r3_span){ c.data, c.size }, name, len);
+		err = d ? entry_fill(fs, dir, d, out) : -ENOENT;
+		out->index = 0;
 	}
 	btrfs_cursor_fini(&c);
 	return err;
@@ -250,7 +256,8 @@ int r3_btrfs_lookup(struct r3_btrfs *fs, const char *path,
 			depth -= depth > 0;
 		} else if (len > 1 || *p != '.') {
 			err = len > BTRFS_NAME_MAX ? -ENAMETOOLONG :
-			      lookup_name(fs, stack[depth], p, len, &e);
+			      r3_btrfs_lookup_at(fs, stack[depth], p, len,
+						 &e);
 			if (err == -ENOENT || err == -ENAMETOOLONG)
 				return lookup_fail(fs, err, path, upto);
 			if (err)
@@ -293,6 +300,34 @@ int r3_btrfs_each_xattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	if (err == -ENOENT)
 		err = 0;
 out:
+	btrfs_cursor_fini(&c);
+	return err;
+}
+
+int r3_btrfs_get_xattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		       const char *name, size_t name_len, void *value,
+		       size_t room, size_t *len)
+{
+	uint64_t hash = btrfs_name_hash(name, name_len);
+	const struct btrfs_dir_item *d = NULL;
+	struct btrfs_cursor c;
+	int err;
+
+	if (in.ino == BTRFS_STUB_DIR)
+		return -ENODATA;
+	err = seek_in(fs, &c, in, BTRFS_XATTR_ITEM, hash);
+	if (!err && c.key.offset == hash)
+		d = find_packed((struct r3_span){ c.data, c.size }, name,
+				name_len);
+	if (err == -ENOENT || (!err && !d))
+		err = -ENODATA;
+	if (!err) {
+		*len = le16(d->data_len);
+		if (*len > room)
+			err = -ERANGE;
+		else
+			memcpy(value, (const char *)(d + 1) + name_len, *len);
+	}
 	btrfs_cursor_fini(&c);
 	return err;
 }

@@ -26,6 +26,8 @@ int btrfs_open_image_mend(const char *name, bool mend,
 			  struct btrfs_image *img);
 /* Sync when @err is 0, and close; with an error nothing has changed. */
 int btrfs_save_image(struct btrfs_image *img, int err);
+/* For -EBUSY of r3_btrfs_dev_file(). */
+#define BTRFS_IN_USE "in use by another process; unmount or end that first"
 /* "zstd", "zstd:3", "none"; false: it is none of them. */
 bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 
@@ -33,6 +35,8 @@ int r3_btrfs_cmd_ls(const struct r3_args *args);
 int r3_btrfs_cmd_cat(const struct r3_args *args);
 int r3_btrfs_cmd_get(const struct r3_args *args);
 int r3_btrfs_cmd_mkfs(const struct r3_args *args);
+int r3_btrfs_cmd_mount(const struct r3_args *args);
+int r3_btrfs_cmd_unmount(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
 int r3_btrfs_cmd_scrub(const struct r3_args *args);
 

@@ -14,7 +14,8 @@ static int open_image(const char *name, bool write,
 	img->name = name;
 	err = r3_btrfs_dev_file(name, write, &img->dev);
 	if (err) {
-		fprintf(stderr, "%s: %s\n", name, strerror(-err));
+		fprintf(stderr, "%s: %s\n", name, err == -EBUSY ?
+			BTRFS_IN_USE : strerror(-err));
 		return R3_EXIT_FAILED;
 	}
 	err = r3_btrfs_open(img->dev, opts, &img->fs, &why);
