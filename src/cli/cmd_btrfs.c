@@ -374,6 +374,27 @@ static const struct r3_opt mkfs_opts[] = { /* order: cmd_btrfs_mkfs.c */
 	{ 0 },
 };
 
+static const struct r3_opt mount_opts[] = { /* order: cmd_btrfs_mount.c */
+	{ .name = "read-only", .letter = 'r', .help = "change nothing" },
+	{ .name = "options", .arg = "A,B", .letter = 'o',
+	  .help = "FUSE's: allow_other, dev, suid, noexec, ...; repeatable" },
+	{ .name = "subvol", .arg = "PATH|ID",
+	  .help = "show this subvolume; else the default one" },
+	{ .name = "compress", .arg = "ALGO[:LEVEL]",
+	  .help = "what is written: zlib, lzo or zstd" },
+	{ .name = "sync-interval", .arg = "SECONDS",
+	  .help = "commit changes after so long; else 5" },
+	{ .name = "foreground", .letter = 'f',
+	  .help = "stay, and log to standard error" },
+	{ 0 },
+};
+
+static const struct r3_opt unmount_opts[] = { /* order: cmd_btrfs_mount.c */
+	{ .name = "lazy",
+	  .help = "though files are open: gone for newcomers at once" },
+	{ 0 },
+};
+
 static const struct r3_cmd stream_cmds[] = {
 	{ .name = "dump", .args = "[FILE]", .max_args = 1,
 	  .opts = stream_opts, .run = run_stream_dump,
@@ -414,6 +435,12 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "check", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = check_opts, .run = r3_btrfs_cmd_check,
 	  .summary = "check everything that the file system says of itself" },
+	{ .name = "mount", .args = "IMAGE DIR", .min_args = 2, .max_args = 2,
+	  .opts = mount_opts, .run = r3_btrfs_cmd_mount,
+	  .summary = "show it as a directory, through FUSE" },
+	{ .name = "unmount", .args = "DIR", .min_args = 1, .max_args = 1,
+	  .opts = unmount_opts, .run = r3_btrfs_cmd_unmount,
+	  .summary = "end a mount, and wait until all is written" },
 	{ .name = "subvolume", .sub = subvolume_cmds,
 	  .summary = "look at subvolumes" },
 	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,

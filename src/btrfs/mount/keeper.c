@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * keeper.c - the process beside the server: unmounts, and has no image
+ *
+ * The server can't unmount: it may not run programs nor name files.  So it asks
+ * (SIGTERM came), and this one does it.  An unmount sends the kernel's dirty
+ * pages to the server, which then ends by itself.  When somebody has files open
+ * the mount point goes at once, and the server ends after the last of them.
+ *
+ * When the server died, the mount point stays and gives ENOTCONN: what lies
+ * below it is not what anybody means to write to.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "mount.h"
+#include "ring3/log.h"
+
+enum { GONE_MS = 60000, LOOK_MS = 10 };
+
+extern char **environ;
+
+/* Without root only fusermount3 can. */
+static int run_fusermount(const char *dir, bool lazy)
+{
+	char *argv[] = { "fusermount3", "-u", "-q", lazy ? "-z" : "--",
+			 lazy ? "--" : (char *)dir, lazy ? (char *)dir : NULL,
+			 NULL };
+	int status, err;
+	pid_t pid;
+
+	err = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	if (err)
+		return -err;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	/* its only other reason, for what is mounted, is that it is in use */
+	return status ? -EBUSY : 0;
+}
+
+static int unmount(const char *dir, bool lazy)
+{
+	if (!umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+		return 0;
+	return errno == EPERM ? run_fusermount(dir, lazy) : -errno;
+}
+
+/* ---- the keeper -----------------------------------------------------------*/
+
+static void take_down(struct keeper *k)
+{
+	int err = unmount(k->args->dir, false);
+
+	if (err == -EBUSY) {
+		r3_log(R3_WARN, "btrfs", k->args->image, "%s is in use: "
+		       "unmounted for newcomers, and served until the last "
+		       "file is closed; a second SIGTERM ends it at once",
+		       k->args->dir);
+		err = unmount(k->args->dir, true);
+	}
+	if (err && err != -EINVAL)
+		r3_log(R3_ERROR, "btrfs", k->args->image, "%s could not be "
+		       "unmounted: %s", k->args->dir, strerror(-err));
+}
+
+/* The server's messages, for the system's log once it is a daemon. */
+static void take_log(struct keeper *k)
+{
+	ssize_t n = read(k->log, k->line + k->line_len,
+			 sizeof(k->line) - 1 - k->line_len);
+	char *end;
+
+	if (n <= 0)
+		return;
+	k->line_len += (size_t)n;
+	k->line[k->line_len] = 0;
+	while ((end = strchr(k->line, '\n')) ||
+	       k->line_len == sizeof(k->line) - 1) {
+		size_t used = end ? (size_t)(end - k->line) + 1 : k->line_len;
+
+		if (end)
+			*end = 0;
+		if (k->daemon)
+			syslog(LOG_NOTICE, "%s", k->line);
+		else
+			fprintf(stderr, "%s\n", k->line);
+		memmove(k->line, k->line + used, k->line_len - used + 1);
+		k->line_len -= used;
+	}
+}
+
+/* True when the server has ended. */
+static bool take_signal(struct keeper *k, int *status)
+{
+	struct signalfd_siginfo info;
+
+	if (read(k->signals, &info, sizeof(info)) != sizeof(info))
+		return false;
+	if (info.ssi_signo == SIGCHLD)
+		return waitpid(k->server, status, WNOHANG) == k->server;
+	kill(k->server, SIGTERM); /* which asks us to unmount, or ends */
+	return false;
+}
+
+static int how_it_ended(const struct keeper *k, int status)
+{
+	if (WIFEXITED(status)) {
+		unmount(k->args->dir, true); /* if nobody has yet */
+		return WEXITSTATUS(status);
+	}
+	r3_log(R3_ERROR, "btrfs", k->args->image, "the server died of signal "
+	       "%d; the image is as its last commit left it, and %s answers "
+	       "ENOTCONN until 'ring3 btrfs unmount'", WTERMSIG(status),
+	       k->args->dir);
+	return 1;
+}
+
+static int block_signals(void)
+{
+	static const int which[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (unsigned i = 0; i < R3_COUNT(which); i++)
+		sigaddset(&set, which[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* It works: let the command end, and let go of its terminal. */
+static void become_daemon(struct keeper *k)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (k->ready < 0)
+		return;
+	openlog("ring3-btrfs-mount", LOG_PID, LOG_DAEMON);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		close(null);
+	}
+	dup2(k->log_in, 2);
+	k->daemon = true;
+	if (write(k->ready, "r", 1) == 1)
+		close(k->ready);
+	k->ready = -1;
+}
+
+static void take_message(struct keeper *k)
+{
+	char c;
+
+	if (recv(k->socket, &c, 1, MSG_DONTWAIT) != 1)
+		return;
+	if (c == 'r')
+		become_daemon(k);
+	else
+		take_down(k);
+}
+
+int mount_keep(struct keeper *k)
+{
+	struct pollfd p[3] = { { .fd = block_signals(), .events = POLLIN },
+			       { .fd = k->socket, .events = POLLIN },
+			       { .fd = k->log, .events = POLLIN } };
+	int status = 0;
+
+	k->signals = p[0].fd;
+	if (k->signals < 0)
+		return 1;
+	/* it may have ended before the signal was caught */
+	while (waitpid(k->server, &status, WNOHANG) != k->server) {
+		if (poll(p, R3_COUNT(p), -1) < 0 && errno != EINTR)
+			break;
+		if (p[2].revents)
+			take_log(k);
+		if (p[1].revents & POLLIN)
+			take_message(k);
+		else if (p[1].revents)
+			p[1].fd = -1; /* it is about to end */
+		if (p[0].revents && take_signal(k, &status))
+			break;
+	}
+	if (k->log >= 0)
+		take_log(k);
+	return how_it_ended(k, status);
+}
+
+/* ---- ring3 btrfs unmount --------------------------------------------------*/
+
+/* \040 and the like, as /proc/self/mountinfo writes blanks. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = 0;
+}
+
+/* The image that is mounted on @dir by us, topmost. */
+static int find_image(const char *dir, char *image, size_t room)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char where[4096], type[64], source[4096];
+	char *line = NULL;
+	size_t size = 0;
+	int err = -EINVAL;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &size, f) > 0) {
+		char *dash = strstr(line, " - ");
+
+		if (!dash || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
+		    sscanf(dash, " - %63s %4095s", type, source) != 2)
+			continue;
+		unescape(where);
+		unescape(source);
+		if (strcmp(where, dir))
+			continue;
+		err = -EINVAL;
+		if (!strcmp(type, "fuse." MOUNT_SUBTYPE) &&
+		    strlen(source) < room) {
+			strcpy(image, source);
+			err = 0;
+		}
+	}
+	free(line);
+	fclose(f);
+	return err;
+}
+
+/* The server keeps a lock on the image until it has written all. */
+static int wait_until_free(const char *image)
+{
+	struct flock lock;
+	int fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
+
+	if (fd < 0)
+		return 0; /* nobody's business but the server's */
+	for (unsigned ms = 0; ms < GONE_MS; ms += LOOK_MS) {
+		lock = (struct flock){ .l_type = F_WRLCK };
+		if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
+			goto out;
+		usleep(LOOK_MS * 1000);
+	}
+	err = -ETIMEDOUT;
+out:
+	close(fd);
+	return err;
+}
+
+/* Errors of what is still to be written are told here, not later. */
+static int sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return 0; /* a dead mount */
+	err = syncfs(fd) || fsync(fd) ? -errno : 0;
+	close(fd);
+	return err == -EROFS ? 0 : err;
+}
+
+int mount_unmount(const char *dir, bool lazy)
+{
+	char image[4096];
+	int err = find_image(dir, image, sizeof(image)), sync_err;
+
+	if (err) {
+		fprintf(stderr, "%s: no image is mounted there by ring3\n",
+			dir);
+		return 1;
+	}
+	sync_err = sync_dir(dir);
+	if (sync_err)
+		fprintf(stderr, "%s: not all could be written: %s\n", dir,
+			strerror(-sync_err));
+	err = unmount(dir, lazy);
+	if (err)
+		fprintf(stderr, "%s: %s%s\n", dir, strerror(-err),
+			err == -EBUSY ? "; close what is open there (fuser -m "
+			"names it), or use --lazy" : "");
+	if (err || lazy)
+		return err || sync_err ? 1 : 0;
+	err = wait_until_free(image);
+	if (err)
+		fprintf(stderr, "%s: unmounted, but the server still writes "
+			"to %s\n", dir, image);
+	return err || sync_err ? 1 : 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mount.h - a mounted volume: what the files of ring3-btrfs-mount share
+ *
+ *	main.c    opens the image, mounts, makes two processes of itself
+ *	keeper.c  waits for the server, and unmounts; has no image
+ *	serve.c   the server: event loop, commits, sandbox; one thread
+ *	flush.c   its second thread, which only asks the kernel for dirty pages
+ *	node.c    the inodes that the kernel knows
+ *	look.c    names, directories, attributes, data: reading them
+ *	change.c  names and attributes: changing them
+ *	data.c    file data: writing it
+ *	acl.c     POSIX access control lists
+ *
+ * The volume has one user, this process, and the kernel above it is told to
+ * keep what it learnt as long as it likes: names, attributes and pages.  So
+ * nothing here changes what the kernel has not asked to be changed.
+ */
+#ifndef BTRFS_MOUNT_H
+#define BTRFS_MOUNT_H
+
+#define FUSE_USE_VERSION 35
+#include <fuse3/fuse_lowlevel.h>
+#include <stdio.h>
+
+#include "ring3/btrfs.h"
+#include "ring3/loop.h"
+
+#define MOUNT_SUBTYPE "ring3-btrfs"
+
+enum {
+	MOUNT_IO_MAX = 1 << 20,	 /* bytes of one read or write */
+	MOUNT_FSYNCS_MAX = 128,	 /* that wait for one commit */
+	MOUNT_WORDS_MAX = 64,	 /* of -o */
+};
+
+/* What the kernel may keep names and attributes for. */
+#define MOUNT_KEEP_S (365.0 * 24 * 3600)
+
+struct mount_args {
+	const char *image;
+	char dir[4096]; /* absolute */
+	const char *subvol; /* path or number; NULL: the default one */
+	const char *options; /* of -o, or NULL */
+	unsigned compression;
+	int level;
+	uint64_t sync_ms;
+	bool readonly, foreground;
+};
+
+/* ---- the inodes that the kernel knows (node.c) ---------------------------- */
+
+struct node {
+	struct r3_btrfs_inode in;
+	uint64_t stub;	  /* which of the subvolume's stubs; else 0 */
+	uint64_t lookups; /* that the kernel has not given back; 0: free */
+	uint32_t next;	  /* of its hash, or of the free ones */
+	bool held;	  /* has no name any more, r3_btrfs_hold() */
+};
+
+/* A node's number for FUSE is its place in the table; 1 is the root. */
+struct nodes {
+	struct node *table;
+	uint32_t *buckets;
+	uint32_t room, used, free, bucket_count, count;
+};
+
+int nodes_init(struct nodes *n, struct r3_btrfs_inode root);
+void nodes_fini(struct nodes *n);
+/* One lookup more.  @stub: 0 or nodes_stub().  -ENOMEM. */
+int nodes_get(struct nodes *n, struct r3_btrfs_inode in, uint64_t stub,
+	      fuse_ino_t *out);
+/* The node, if the kernel knows it; else 0. */
+fuse_ino_t nodes_find(const struct nodes *n, struct r3_btrfs_inode in,
+		      uint64_t stub);
+/* @count lookups less; true when it was the last one, and a copy of it. */
+bool nodes_put(struct nodes *n, fuse_ino_t ino, uint64_t count,
+	       struct node *gone);
+/* NULL: the kernel made it up. */
+struct node *nodes_at(const struct nodes *n, fuse_ino_t ino);
+/* All stubs of a subvolume have one inode number: tell them apart. */
+uint64_t nodes_stub(uint64_t dir, const char *name, size_t len);
+
+/* ---- the mount ------------------------------------------------------------ */
+
+struct mount {
+	const struct mount_args *args;
+	struct r3_btrfs_dev *dev;
+	struct r3_btrfs *fs;
+	struct fuse_session *session;
+	struct r3_loop *loop;
+	struct nodes nodes;
+	uint64_t subvol; /* that the mount shows */
+	uint64_t total_bytes;
+	bool no_open;	 /* the kernel need not ask to open files */
+	bool acl;
+	uint8_t *buf;	 /* MOUNT_IO_MAX */
+	struct fuse_buf in;
+	int keeper;	 /* socket to it; -1: gone */
+	int exit_code;
+	bool ending;	 /* SIGTERM came */
+
+	/* commits (serve.c) */
+	bool dirty, failed;
+	uint64_t dirty_ns; /* since when */
+	uint64_t requests, requests_seen;
+	struct r3_timer tick;
+	fuse_req_t fsyncs[MOUNT_FSYNCS_MAX];
+	unsigned fsync_count;
+	uint64_t complained_ns;
+
+	struct flush *flush;
+};
+
+/* Something changed: commit it before long. */
+void mount_dirty(struct mount *m);
+/* Reply after a commit that holds all changes until now. */
+void mount_sync_for(struct mount *m, fuse_req_t req);
+/* Reply with an error; damage and broken devices are logged. */
+void mount_fail(struct mount *m, fuse_req_t req, int err);
+
+static inline struct mount *mount_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* serve.c: until the file system is unmounted; the exit code. */
+int mount_serve(struct mount *m);
+/* keeper.c: until the server has ended; the exit code. */
+struct keeper {
+	const struct mount_args *args;
+	pid_t server;
+	int socket; /* to the server */
+	int log;    /* where its standard error can be read; -1: it has ours */
+	int log_in; /* the other end: ours too, once it is ready */
+	int ready;  /* who waits for it to be; or -1 */
+	/* the keeper's own */
+	int signals;
+	bool daemon;
+	char line[1024];
+	size_t line_len;
+};
+int mount_keep(struct keeper *k);
+/* keeper.c: ring3 btrfs unmount; the exit code. */
+int mount_unmount(const char *dir, bool lazy);
+
+/* flush.c: before the sandbox */
+int flush_start(struct mount *m);
+void flush_stop(struct mount *m);
+/* Have the kernel write what it holds of a file, then go on with
+ * data_seek(). */
+void flush_then_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino,
+		     off_t off, int whence);
+void look_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino, off_t off,
+	       int whence);
+
+/* ---- operations ----------------------------------------------------------- */
+
+struct r3_btrfs_inode mount_inode(const struct mount *m, fuse_ino_t ino);
+/* What stat(2) shows. */
+int mount_attr(struct mount *m, const struct node *n, struct stat *out);
+/* One lookup more of what an entry leads to, and its attributes. */
+int mount_entry(struct mount *m, struct r3_btrfs_inode in, uint64_t stub,
+		struct fuse_entry_param *out);
+
+void look_ops(struct fuse_lowlevel_ops *ops);
+void change_ops(struct fuse_lowlevel_ops *ops);
+void data_ops(struct fuse_lowlevel_ops *ops);
+
+#endif
