@@ -103,10 +103,7 @@ static void forget(struct mount *m, fuse_ino_t ino, uint64_t count)
 {
 	struct node gone;
 
-	if (nodes_put(&m->nodes, ino, count, &gone) && gone.held) {
-		r3_btrfs_release(m->fs, gone.in);
-		mount_dirty(m);
-	}
+	nodes_put(&m->nodes, ino, count, &gone);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)

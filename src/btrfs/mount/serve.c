@@ -198,19 +198,6 @@ static int set_up(struct mount *m, struct signals *s)
 	return err;
 }
 
-/* Files that were open to the end, and have no name. */
-static void release_all(struct mount *m)
-{
-	for (uint32_t i = FUSE_ROOT_ID; i < m->nodes.used; i++) {
-		const struct node *n = nodes_at(&m->nodes, i);
-
-		if (n && n->held) {
-			r3_btrfs_release(m->fs, n->in);
-			m->dirty = true;
-		}
-	}
-}
-
 int mount_serve(struct mount *m)
 {
 	struct r3_watch requests;
@@ -230,7 +217,6 @@ int mount_serve(struct mount *m)
 	}
 	err = r3_loop_run(m->loop);
 	flush_stop(m);
-	release_all(m);
 	sync_now(m);
 	return err ? 1 : m->exit_code;
 }
