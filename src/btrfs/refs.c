@@ -300,6 +300,77 @@ int btrfs_ref_lookup(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level,
 	return 0;
 }
 
+/* ---- looking, growing ----------------------------------------------------- */
+
+/* Has the extent's item one reference, inline, and is it this one? */
+static bool item_is_only(const struct btrfs_extent *x,
+			 const struct btrfs_ref *ref)
+{
+	const uint8_t *p = x->buf + x->head;
+	struct btrfs_extent_data_ref d;
+
+	if (x->keyed || x->size != x->head + 1 + sizeof(d) ||
+	    *p != BTRFS_EXTENT_DATA_REF)
+		return false;
+	memcpy(&d, p + 1, sizeof(d));
+	return le64(d.root) == ref->root && le64(d.objectid) == ref->ino &&
+	       le64(d.offset) == ref->off;
+}
+
+int btrfs_ref_alone(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		    bool *out)
+{
+	const struct head *h = *head_slot(fs->refs, ref->bytenr);
+	struct btrfs_extent *x = &fs->refs->looked;
+	int err = 0;
+
+	*out = true;
+	if (!h || !h->fresh) {
+		err = btrfs_extent_load(fs, ref, x);
+		if (!err)
+			*out = item_is_only(x, ref);
+	}
+	for (const struct ref *r = h ? h->refs : NULL; r; r = r->next)
+		*out = *out && (r->delta <= 0 || same_ref(&r->what, ref));
+	return err;
+}
+
+/* Is the head that of an extent without an item, and with only this one? */
+static bool only_fresh(const struct head *h, const struct btrfs_ref *ref)
+{
+	if (!h || !h->fresh || !h->data || h->len != ref->len ||
+	    h->delta != 1)
+		return false;
+	for (const struct ref *r = h->refs; r; r = r->next) {
+		if (r->delta != same_ref(&r->what, ref))
+			return false;
+	}
+	return true;
+}
+
+bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		    uint64_t more)
+{
+	struct btrfs_refs *rs = fs->refs;
+	struct head *h = *head_slot(rs, ref->bytenr);
+	struct head *next = *head_slot(rs, ref->bytenr + ref->len);
+	struct btrfs_ref grown = *ref;
+
+	if (!only_fresh(h, ref) || !next || !next->fresh || !next->data ||
+	    next->touched || next->len != more ||
+	    btrfs_group_find(fs, h->bytenr) !=
+		    btrfs_group_find(fs, next->bytenr))
+		return false;
+	head_take(rs, next);
+	head_free(next);
+	h->len = grown.len = ref->len + more;
+	for (struct ref *r = h->refs; r; r = r->next)
+		r->what.len = h->len;
+	btrfs_quota_ref(fs, ref, -1);
+	btrfs_quota_ref(fs, &grown, 1);
+	return true;
+}
+
 size_t btrfs_refs_count(const struct r3_btrfs *fs)
 {
 	return fs->refs->waiting;

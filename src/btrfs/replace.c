@@ -156,13 +156,70 @@ int btrfs_replace_write(struct btrfs_replace *r, uint64_t logical,
 	return err;
 }
 
+/* ---- what follows the extent before it ------------------------------------*/
+
+static bool follows(const struct btrfs_fx *a, const struct btrfs_fx *b)
+{
+	return a->type == BTRFS_FILE_REG && b->type == BTRFS_FILE_REG &&
+	       !a->compression && !b->compression && a->logical &&
+	       btrfs_fx_end(a) == b->start && !b->offset &&
+	       a->logical + a->disk_len == b->logical &&
+	       a->offset + a->len == a->disk_len &&
+	       a->disk_len + b->disk_len <= BTRFS_EXTENT_MAX;
+}
+
+static int lengthen(struct btrfs_replace *r, const struct btrfs_fx *a,
+		    const struct btrfs_fx *b)
+{
+	struct btrfs_fx x = *a;
+	struct btrfs_file_extent_reg item;
+	struct btrfs_spot spot;
+	int err;
+
+	x.len += b->len;
+	x.disk_len += b->disk_len;
+	x.ram_len += b->disk_len;
+	item = btrfs_fx_put(&x);
+	r->node.item.nbytes = to_le64(le64(r->node.item.nbytes) + b->len);
+	err = btrfs_item_edit(r->fs, r->node.tree,
+			      btrfs_fx_key(r->node.ino, a->start), &spot);
+	if (!err)
+		memcpy(spot.data, &item, sizeof(item));
+	return err;
+}
+
+/* Small writes one after the other make one extent: when the first new one lies
+ * behind the one before it on the device too, and that was written in this
+ * transaction and is nobody else's, it grows. */
+static int grow_last(struct btrfs_replace *r, unsigned *grown)
+{
+	struct btrfs_fx last, *x = r->x;
+	struct btrfs_ref ref;
+	int err;
+
+	*grown = 0;
+	if (!r->count || !x->start || x->start != r->from || x->generation)
+		return 0;
+	err = btrfs_fx_find(r->fs, r->node.tree, r->node.ino, x->start - 1,
+			    &last);
+	if (err || !follows(&last, x) ||
+	    last.generation != btrfs_transid(r->fs) ||
+	    last.generation <= r->node.tree->last_snapshot)
+		return err == -ENOENT ? 0 : err;
+	ref = btrfs_fx_ref(&r->node, &last);
+	if (!btrfs_ref_grow(r->fs, &ref, x->disk_len))
+		return 0;
+	*grown = 1;
+	return lengthen(r, &last, x);
+}
+
 /* ---- the change -----------------------------------------------------------*/
 
-static int add_refs(struct btrfs_replace *r)
+static int add_refs(struct btrfs_replace *r, unsigned first)
 {
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < r->count; i++) {
+	for (unsigned i = first; !err && i < r->count; i++) {
 		struct btrfs_ref ref = btrfs_fx_ref(&r->node, &r->x[i]);
 
 		err = r->x[i].logical ? btrfs_ref_add(r->fs, &ref) : 0;
@@ -272,12 +329,15 @@ static int change(struct btrfs_replace *r)
 	struct btrfs_inode_item *item = &r->node.item;
 	uint64_t old_size = le64(item->size);
 	bool done = false;
-	int err = add_refs(r);
+	unsigned grown;
+	int err = grow_last(r, &grown);
 
+	if (!err)
+		err = add_refs(r, grown);
 	while (!err && !done && r->from < r->to)
 		err = btrfs_file_drop(r->fs, &r->node, r->from, r->to,
 				      BTRFS_DROP_MAX, &done);
-	for (unsigned i = 0; !err && i < r->count; i++)
+	for (unsigned i = grown; !err && i < r->count; i++)
 		err = insert_x(r, &r->x[i]);
 	if (!err && r->inline_data)
 		err = insert_inline(r);

@@ -159,6 +159,15 @@ int btrfs_ref_drop(struct r3_btrfs *fs, const struct btrfs_ref *ref);
 /* Of a tree block, with all that is delayed: its references and flags. */
 int btrfs_ref_lookup(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level,
 		     uint64_t *refs, uint64_t *flags);
+/* Is this the only reference to a data extent, though as often as need be?
+ * *out is false too where that is not easily said. */
+int btrfs_ref_alone(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		    bool *out);
+/* A data extent that has no item yet, and one reference, becomes longer by the
+ * @more bytes behind it, which were given away for another.  False: it can't,
+ * nothing has changed.  The file's item is the caller's to change. */
+bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
+		    uint64_t more);
 /* Set BTRFS_EXTENT_FLAG_FULL_BACKREF on a tree block. */
 int btrfs_ref_make_full(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level);
 /* Apply all; what that delays too, until there is nothing left. */

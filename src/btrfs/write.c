@@ -189,11 +189,65 @@ static int store_packed(struct writer *w, uint64_t at, uint64_t *len)
 	return 0;
 }
 
+/* Is a piece preallocated space that nobody else refers to? */
+static int is_ours(struct btrfs_replace *r, const struct btrfs_fx *x,
+		   bool *out)
+{
+	struct btrfs_ref ref = btrfs_fx_ref(&r->node, x);
+
+	*out = x->type == BTRFS_FILE_PREALLOC &&
+	       x->generation > r->node.tree->last_snapshot;
+	return *out ? btrfs_ref_alone(r->fs, &ref, out) : 0;
+}
+
+/* The start of *len bytes, into preallocated space where that is; *stored:
+ * how many.  Else *len: how many lie before the next piece. */
+static int store_in_place(struct writer *w, uint64_t at, uint64_t *len,
+			  uint64_t *stored)
+{
+	struct btrfs_replace *r = &w->r;
+	uint64_t to, done, n;
+	struct btrfs_fx x;
+	bool ours;
+	int err;
+
+	*stored = 0;
+	err = btrfs_fx_find(r->fs, r->node.tree, r->node.ino, at, &x);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	to = x.start > at ? x.start : btrfs_fx_end(&x);
+	*len = r3_min(*len, to - at);
+	err = x.start > at ? 0 : is_ours(r, &x, &ours);
+	if (err || x.start > at || !ours)
+		return err;
+	x.offset += at - x.start;
+	x.start = at;
+	x.len = *len;
+	x.generation = 0;
+	x.type = BTRFS_FILE_REG;
+	for (done = 0; !err && done < x.len; done += n) {
+		const uint8_t *p = bytes_at(&w->b, at + done, &n);
+
+		n = r3_min(n, x.len - done);
+		err = btrfs_replace_write(r, x.logical + x.offset + done, p,
+					  n);
+	}
+	*next_x(r) = x;
+	*stored = x.len;
+	return err;
+}
+
 static int store_one(struct writer *w, uint64_t at, uint64_t *len)
 {
-	uint64_t all = *len;
+	uint64_t all = *len, stored;
 	int err = 0;
 
+	if (le64(w->r.node.item.flags) & BTRFS_INODE_PREALLOC) {
+		err = store_in_place(w, at, &all, &stored);
+		*len = stored;
+		if (err || stored)
+			return err;
+	}
 	*len = 0;
 	if (w->how.type)
 		err = store_packed(w, at, len);
