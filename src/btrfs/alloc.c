@@ -35,7 +35,7 @@ static unsigned slot_find(uint64_t word, unsigned n, unsigned bit)
 {
 	word &= ~UINT64_C(0) << bit;
 	for (unsigned i = (bit + n - 1) / n * n; i < WORD; i += n) {
-		uint64_t mask = (n == WORD ? 0 : UINT64_C(1) << n) - 1;
+		uint64_t mask = (UINT64_C(1) << n) - 1;
 
 		if ((word >> i & mask) == mask)
 			return i;
@@ -48,6 +48,26 @@ static unsigned sectors_of_node(const struct r3_btrfs *fs)
 	return fs->nodesize / BTRFS_SECTOR;
 }
 
+/* One word of @g's map becomes another. */
+static void word_change(struct btrfs_space *s, struct btrfs_group *g,
+			unsigned n, uint64_t *w, uint64_t to)
+{
+	uint64_t slots = slots_in(to, n) - (uint64_t)slots_in(*w, n);
+	uint64_t bytes = (uint64_t)BTRFS_SECTOR *
+			 ((uint64_t)__builtin_popcountll(to) -
+			  (uint64_t)__builtin_popcountll(*w));
+
+	*w = to;
+	g->slots += slots;
+	g->free += bytes;
+	if (btrfs_group_is(g, BTRFS_KIND_DATA))
+		s->data_free += bytes;
+	for (unsigned k = 0; k < BTRFS_KINDS; k++) {
+		if (btrfs_group_is(g, k))
+			s->slots[k] += slots;
+	}
+}
+
 /* Sectors from @from up to @to of @g: into the map or out of it. */
 static void map_change(const struct r3_btrfs *fs, struct btrfs_group *g,
 		       uint64_t from, uint64_t to, bool set)
@@ -55,17 +75,13 @@ static void map_change(const struct r3_btrfs *fs, struct btrfs_group *g,
 	unsigned n = sectors_of_node(fs);
 
 	for (uint64_t at = from; at < to;) {
-		uint64_t *w = &g->map[at / WORD], old = *w;
+		uint64_t *w = &g->map[at / WORD];
 		unsigned bit = at % WORD;
 		unsigned len = (unsigned)r3_min(WORD - bit, to - at);
 		uint64_t mask = len == WORD ? ~UINT64_C(0)
 					    : ((UINT64_C(1) << len) - 1) << bit;
 
-		*w = set ? old | mask : old & ~mask;
-		g->slots += slots_in(*w, n) - slots_in(old, n);
-		g->free += (uint64_t)BTRFS_SECTOR *
-			   (__builtin_popcountll(*w) -
-			    __builtin_popcountll(old));
+		word_change(fs->space, g, n, w, set ? *w | mask : *w & ~mask);
 		at += len;
 	}
 	if (set)
@@ -233,19 +249,8 @@ void btrfs_space_unpin(struct r3_btrfs *fs)
 		btrfs_space_give(fs, s->pinned.p[i].start, s->pinned.p[i].len);
 	s->pinned.n = 0;
 	/* tree blocks gather at the front again, for small images */
-	s->hand[BTRFS_KIND_METADATA].at = 0;
-	s->hand[BTRFS_KIND_SYSTEM].at = 0;
-}
-
-uint64_t btrfs_space_slots(const struct r3_btrfs *fs, enum btrfs_kind kind)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < fs->space->count; i++) {
-		if (btrfs_group_is(fs->space->groups[i], kind))
-			sum += fs->space->groups[i]->slots;
-	}
-	return sum;
+	s->hand[BTRFS_KIND_METADATA] = 0;
+	s->hand[BTRFS_KIND_SYSTEM] = 0;
 }
 
 /* ---- searching ------------------------------------------------------------ */
@@ -256,7 +261,7 @@ static struct btrfs_group *look(const struct btrfs_space *s,
 				enum btrfs_kind kind, unsigned i,
 				uint64_t *from)
 {
-	uint64_t at = s->hand[kind].at;
+	uint64_t at = s->hand[kind];
 	unsigned first = groups_upto(s, at);
 	struct btrfs_group *g;
 
@@ -274,7 +279,7 @@ static void take(struct r3_btrfs *fs, enum btrfs_kind kind,
 		 struct btrfs_group *g, uint64_t sector, uint64_t sectors)
 {
 	map_change(fs, g, sector, sector + sectors, false);
-	fs->space->hand[kind].at =
+	fs->space->hand[kind] =
 		g->start + (sector + sectors) * BTRFS_SECTOR;
 }
 
@@ -321,50 +326,69 @@ int btrfs_alloc_block(struct r3_btrfs *fs, uint64_t tree, uint64_t *bytenr)
 			  "%s", btrfs_tree_text(tree).s);
 }
 
-/* A run of @want sectors or, in @best, the longest there is. */
-static bool run_search(struct r3_btrfs *fs, uint64_t want,
-		       struct btrfs_group **best, uint64_t *sector,
-		       uint64_t *sectors)
+struct run {
+	struct btrfs_group *g;
+	uint64_t sector, sectors;
+};
+
+/* The first run of @want sectors. */
+static bool run_first(struct r3_btrfs *fs, uint64_t want, struct run *out)
 {
 	struct btrfs_group *g;
 	uint64_t from, at = 0, len;
 
-	*sectors = 0;
 	for (unsigned i = 0;
 	     (g = look(fs->space, BTRFS_KIND_DATA, i, &from)); i++) {
-		if (!btrfs_group_is(g, BTRFS_KIND_DATA) ||
-		    g->max_run <= *sectors)
+		if (!btrfs_group_is(g, BTRFS_KIND_DATA) || g->max_run < want)
 			continue;
 		map_run(g, from, want, &at, &len);
-		if (!from && len < want)
-			g->max_run = len;
-		if (len > *sectors) {
-			*best = g;
-			*sector = at;
-			*sectors = len;
-		}
-		if (len == want)
+		if (len == want) {
+			*out = (struct run){ g, at, len };
 			return true;
+		}
+		if (!from)
+			g->max_run = len;
 	}
 	return false;
 }
 
+/* The longest there is; its length may be 0. */
+static void run_longest(const struct r3_btrfs *fs, struct run *out)
+{
+	const struct btrfs_space *s = fs->space;
+	uint64_t at = 0, len;
+
+	*out = (struct run){ 0 };
+	for (unsigned i = 0; i < s->count; i++) {
+		struct btrfs_group *g = s->groups[i];
+
+		if (!btrfs_group_is(g, BTRFS_KIND_DATA) ||
+		    g->max_run <= out->sectors)
+			continue;
+		map_run(g, 0, g->len / BTRFS_SECTOR, &at, &len);
+		g->max_run = len;
+		if (len > out->sectors)
+			*out = (struct run){ g, at, len };
+	}
+}
+
 /* Space for @want sectors, or for as many as is sensible, @min at least. */
 static int run_find(struct r3_btrfs *fs, uint64_t want, uint64_t min,
-		    struct btrfs_group **g, uint64_t *sector,
-		    uint64_t *sectors)
+		    struct run *out)
 {
 	int err;
 
-	if (run_search(fs, want, g, sector, sectors) ||
-	    (*sectors >= min && *sectors >= GOOD_RUN))
+	if (run_first(fs, want, out))
+		return 0;
+	run_longest(fs, out);
+	if (out->sectors >= min && out->sectors >= GOOD_RUN)
 		return 0;
 	err = btrfs_group_make(fs, BTRFS_KIND_DATA);
 	if (err && err != -ENOSPC)
 		return err;
-	if (!err)
-		run_search(fs, want, g, sector, sectors);
-	if (*sectors >= min)
+	if (!err && !run_first(fs, want, out))
+		run_longest(fs, out);
+	if (out->sectors >= min)
 		return 0;
 	return btrfs_fail(fs, -ENOSPC, "no space is left for data");
 }
@@ -372,21 +396,21 @@ static int run_find(struct r3_btrfs *fs, uint64_t want, uint64_t min,
 int btrfs_alloc_data(struct r3_btrfs *fs, uint64_t want, uint64_t min,
 		     uint64_t *bytenr, uint64_t *len)
 {
-	struct btrfs_group *g = NULL;
-	uint64_t sector = 0, sectors;
+	struct run r;
+	uint64_t at;
 	int err;
 
 	assert(min && min <= want && r3_is_aligned(want | min, BTRFS_SECTOR));
-	err = run_find(fs, want / BTRFS_SECTOR, min / BTRFS_SECTOR, &g,
-		       &sector, &sectors);
-	if (!err)
-		err = btrfs_refs_fresh(fs, g->start + sector * BTRFS_SECTOR,
-				       sectors * BTRFS_SECTOR, true);
+	err = run_find(fs, want / BTRFS_SECTOR, min / BTRFS_SECTOR, &r);
 	if (err)
 		return err;
-	take(fs, BTRFS_KIND_DATA, g, sector, sectors);
-	*bytenr = g->start + sector * BTRFS_SECTOR;
-	*len = sectors * BTRFS_SECTOR;
+	at = r.g->start + r.sector * BTRFS_SECTOR;
+	err = btrfs_refs_fresh(fs, at, r.sectors * BTRFS_SECTOR, true);
+	if (err)
+		return err;
+	take(fs, BTRFS_KIND_DATA, r.g, r.sector, r.sectors);
+	*bytenr = at;
+	*len = r.sectors * BTRFS_SECTOR;
 	return 0;
 }
 

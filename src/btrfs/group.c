@@ -343,8 +343,8 @@ static bool room_for_items(const struct r3_btrfs *fs)
 					   ? fs->block_groups.level
 					   : fs->extent.level) + 2u);
 
-	return btrfs_space_slots(fs, BTRFS_KIND_SYSTEM) >= system &&
-	       btrfs_space_slots(fs, BTRFS_KIND_METADATA) >= metadata;
+	return fs->space->slots[BTRFS_KIND_SYSTEM] >= system &&
+	       fs->space->slots[BTRFS_KIND_METADATA] >= metadata;
 }
 
 static int make(struct r3_btrfs *fs, enum btrfs_kind kind)
@@ -366,7 +366,7 @@ static int make(struct r3_btrfs *fs, enum btrfs_kind kind)
 /* Half full, the chunk tree gets room for more. */
 static bool system_is_short(const struct r3_btrfs *fs)
 {
-	return btrfs_space_slots(fs, BTRFS_KIND_SYSTEM) <
+	return fs->space->slots[BTRFS_KIND_SYSTEM] <
 	       8u * (fs->chunk_root.level + 2u);
 }
 
@@ -388,19 +388,13 @@ static uint64_t from_holes(const struct r3_btrfs *fs, enum btrfs_kind kind)
 
 uint64_t btrfs_metadata_left(const struct r3_btrfs *fs)
 {
-	return btrfs_space_slots(fs, BTRFS_KIND_METADATA) * fs->nodesize +
+	return fs->space->slots[BTRFS_KIND_METADATA] * fs->nodesize +
 	       from_holes(fs, BTRFS_KIND_METADATA);
 }
 
 uint64_t btrfs_data_left(const struct r3_btrfs *fs)
 {
-	uint64_t sum = from_holes(fs, BTRFS_KIND_DATA);
-
-	for (unsigned i = 0; i < fs->space->count; i++) {
-		if (btrfs_group_is(fs->space->groups[i], BTRFS_KIND_DATA))
-			sum += fs->space->groups[i]->free;
-	}
-	return sum;
+	return fs->space->data_free + from_holes(fs, BTRFS_KIND_DATA);
 }
 
 int btrfs_space_ready(struct r3_btrfs *fs, uint64_t metadata_bytes)
@@ -408,7 +402,7 @@ int btrfs_space_ready(struct r3_btrfs *fs, uint64_t metadata_bytes)
 	uint64_t slots = metadata_bytes / fs->nodesize + 1;
 	int err = 0;
 
-	while (!err && btrfs_space_slots(fs, BTRFS_KIND_METADATA) < slots)
+	while (!err && fs->space->slots[BTRFS_KIND_METADATA] < slots)
 		err = btrfs_group_make(fs, BTRFS_KIND_METADATA);
 	return err;
 }

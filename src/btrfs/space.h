@@ -50,10 +50,10 @@ struct btrfs_range {
 struct btrfs_space {
 	struct btrfs_group **groups; /* by start */
 	unsigned count, room;
-	struct {
-		uint64_t at; /* address where the last search ended */
-	} hand[BTRFS_KINDS];
+	uint64_t hand[BTRFS_KINDS]; /* where the last search ended */
 	VEC(struct btrfs_range) pinned;
+	uint64_t slots[BTRFS_KINDS]; /* of all groups: places for tree blocks */
+	uint64_t data_free;	     /* and bytes for data */
 	uint64_t holes; /* bytes of the device that no chunk has */
 	bool full[BTRFS_KINDS]; /* no block group of this kind can be made */
 };
@@ -78,8 +78,6 @@ void btrfs_group_give(struct r3_btrfs *fs, struct btrfs_group *g,
 /* The same, of the group that holds it. */
 void btrfs_space_give(struct r3_btrfs *fs, uint64_t start, uint64_t len);
 int btrfs_space_pin(struct r3_btrfs *fs, uint64_t start, uint64_t len);
-/* Places for tree blocks that are free now. */
-uint64_t btrfs_space_slots(const struct r3_btrfs *fs, enum btrfs_kind kind);
 
 /* ---- group.c -------------------------------------------------------------- */
 
