@@ -42,7 +42,7 @@ static int next_dead(struct r3_btrfs *fs, struct btrfs_tree **out)
 		if (!btrfs_is_fs_tree(id))
 			return -ENOENT;
 		err = btrfs_tree_get(fs, id, &tree);
-		if (!err && !le32(tree->item.refs)) {
+		if (!err && !le32(tree->item.refs) && id != fs->receiving) {
 			*out = tree;
 			return 0;
 		}

@@ -27,10 +27,10 @@ int btrfs_subvol_writable(struct r3_btrfs *fs, uint64_t id,
 	err = btrfs_tree_get(fs, id, &tree);
 	if (err)
 		return err;
-	if (!le32(tree->item.refs))
+	if (!le32(tree->item.refs) && fs->receiving != id)
 		return btrfs_fail(fs, -ENOENT, "subvolume %llu is being "
 				  "deleted", (unsigned long long)id);
-	if (le64(tree->item.flags) & BTRFS_ROOT_RDONLY && fs->receiving != id)
+	if (le64(tree->item.flags) & BTRFS_ROOT_RDONLY)
 		return btrfs_fail(fs, -EROFS, "subvolume %llu is read-only",
 				  (unsigned long long)id);
 	*out = tree;

@@ -291,7 +291,7 @@ struct r3_btrfs {
 	struct btrfs_drop *drop;  /* the deleted subvolume being given back */
 	uint64_t last_subvol;	  /* the largest number given; 0: not known */
 	struct btrfs_names *names;
-	uint64_t receiving; /* the read-only subvolume that may change */
+	uint64_t receiving; /* the hidden subvolume that may change */
 	struct btrfs_packing *packing;
 };
 

@@ -50,8 +50,8 @@ static void root_item_copy(struct btrfs_root_item *to,
 	to->level = old.level;
 }
 
-static int copy(struct r3_btrfs *fs, struct btrfs_tree *source, uint64_t id,
-		bool readonly, struct btrfs_tree **out)
+int subvol_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,
+		     uint64_t id, bool readonly, struct btrfs_tree **out)
 {
 	uint64_t transid = btrfs_transid(fs);
 	struct btrfs_key key = KEY(id, BTRFS_ROOT_ITEM, transid - 1);
@@ -76,7 +76,7 @@ static int snapshot(struct r3_btrfs *fs, struct btrfs_tree *source,
 {
 	uint64_t from = source->root->id;
 	struct btrfs_tree *tree;
-	int err = copy(fs, source, id, readonly, &tree);
+	int err = subvol_tree_copy(fs, source, id, readonly, &tree);
 
 	if (!err)
 		err = subvol_place_put(fs, place, KEY(id, BTRFS_ROOT_ITEM,

@@ -98,6 +98,11 @@ static const struct {
 				       A(VERITY_BLOCK_SIZE), 3 },
 };
 
+const char *btrfs_stream_cmd_name(enum btrfs_send_cmd cmd)
+{
+	return cmds[cmd].name;
+}
+
 static int fail(struct btrfs_stream *s, int err, const char *fmt, ...)
 	R3_PRINTF(3, 4);
 

@@ -91,5 +91,6 @@ void btrfs_stream_close(struct btrfs_stream *s);
 /* The next command; -ENODATA when the input ends after an END.  A second
  * stream may follow the first: its head is read on the way. */
 int btrfs_stream_next(struct btrfs_stream *s, struct btrfs_stream_cmd *out);
+const char *btrfs_stream_cmd_name(enum btrfs_send_cmd cmd);
 
 #endif

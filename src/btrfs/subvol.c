@@ -214,19 +214,25 @@ static void root_item_fill(struct r3_btrfs *fs, struct btrfs_tree *tree)
 	btrfs_tree_touch(fs, tree);
 }
 
-static int create(struct r3_btrfs *fs, struct subvol_place *place, uint64_t id,
-		  const struct r3_btrfs_inherit *inherit)
+int subvol_tree_new(struct r3_btrfs *fs, const struct btrfs_inode_item *parent,
+		    uint64_t id, struct btrfs_tree **out)
 {
-	struct btrfs_key key = KEY(id, BTRFS_ROOT_ITEM, 0);
-	struct btrfs_tree *tree;
-	int err = btrfs_tree_new(fs, key, &tree);
+	int err = btrfs_tree_new(fs, KEY(id, BTRFS_ROOT_ITEM, 0), out);
 
 	if (err)
 		return err;
-	root_item_fill(fs, tree);
-	err = root_dir_put(fs, tree, &place->dir.item);
+	root_item_fill(fs, *out);
+	return root_dir_put(fs, *out, parent);
+}
+
+static int create(struct r3_btrfs *fs, struct subvol_place *place, uint64_t id,
+		  const struct r3_btrfs_inherit *inherit)
+{
+	struct btrfs_tree *tree;
+	int err = subvol_tree_new(fs, &place->dir.item, id, &tree);
+
 	if (!err)
-		err = subvol_place_put(fs, place, key);
+		err = subvol_place_put(fs, place, KEY(id, BTRFS_ROOT_ITEM, 0));
 	if (!err)
 		err = btrfs_uuid_add(fs, tree->item.uuid, BTRFS_UUID_SUBVOL,
 				     id);
@@ -438,7 +444,7 @@ int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,
 	return btrfs_trans_end(fs, err);
 }
 
-static int set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
+int subvol_set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			const uint8_t *uuid, uint64_t stransid)
 {
 	struct btrfs_root_item *r = &tree->item;
@@ -454,20 +460,6 @@ static int set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	set_flag(r, true);
 	btrfs_tree_touch(fs, tree);
 	return err;
-}
-
-int btrfs_subvol_set_received(struct r3_btrfs *fs, uint64_t id,
-			      const uint8_t *uuid, uint64_t stransid)
-{
-	struct btrfs_tree *tree;
-	int err = btrfs_trans_start(fs, 3, BTRFS_USES);
-
-	if (err)
-		return err;
-	err = subvol_tree(fs, id, &tree);
-	if (!err)
-		err = set_received(fs, tree, uuid, stransid);
-	return btrfs_trans_end(fs, err);
 }
 
 /* The default is an entry of the root tree's own directory. */

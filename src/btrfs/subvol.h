@@ -24,8 +24,18 @@ int subvol_tree(struct r3_btrfs *fs, uint64_t id, struct btrfs_tree **out);
 /* Are the groups there that a new one shall be in?  -ENOENT, -ENOTCONN. */
 int subvol_may_inherit(struct r3_btrfs *fs,
 		       const struct r3_btrfs_inherit *inherit);
+/* A tree with a root directory, owned as @parent is, and its ROOT_ITEM. */
+int subvol_tree_new(struct r3_btrfs *fs, const struct btrfs_inode_item *parent,
+		    uint64_t id, struct btrfs_tree **out);
+/* What a receiver notes; the subvolume is read-only then. */
+int subvol_set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
+			const uint8_t *uuid, uint64_t stransid);
 /* A number that no subvolume has had since the volume was opened. */
 int subvol_next_id(struct r3_btrfs *fs, uint64_t *out);
+
+/* snapshot.c: the copy of a tree and of its ROOT_ITEM. */
+int subvol_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,
+		     uint64_t id, bool readonly, struct btrfs_tree **out);
 
 /* drop_tree.c */
 /**

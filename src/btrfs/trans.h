@@ -233,7 +233,7 @@ struct btrfs_node {
 	struct btrfs_inode_item item;
 };
 
-/* -EROFS: the subvolume is read-only (and fs->receiving is not it), -ENOENT,
+/* -EROFS: the subvolume is read-only, -ENOENT (or dead, and not fs->receiving),
  * -EPERM: immutable or append only is not checked here. */
 int btrfs_node_get(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		   struct btrfs_node *out);
@@ -305,10 +305,17 @@ int btrfs_orphans_clean(struct r3_btrfs *fs);
  * which there may be many; -ENOENT after the last. */
 int btrfs_uuid_find(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
 		    unsigned n, uint64_t *id);
-/* What was received is complete: it is read-only from here on, and known by
- * the uuid and the transid that it has where it comes from.  An operation. */
-int btrfs_subvol_set_received(struct r3_btrfs *fs, uint64_t id,
-			      const uint8_t *uuid, uint64_t stransid);
+/* hidden.c: a subvolume that nobody sees yet, empty or a snapshot of @source
+ * (or 0).  Until btrfs_subvol_show() it counts as a deleted one that is still
+ * to be cleaned away, here or by a kernel, and only fs->receiving may change
+ * it.  Operations. */
+int btrfs_subvol_hidden(struct r3_btrfs *fs, uint64_t source, uint64_t *id);
+/* What was received is complete: it gets its name, is read-only from here on,
+ * and known by the uuid and the transid that it has where it comes from.
+ * -EEXIST, -ENOTDIR, ... as r3_btrfs_subvol_create(). */
+int btrfs_subvol_show(struct r3_btrfs *fs, uint64_t id,
+		      struct r3_btrfs_inode dir, const char *name, size_t len,
+		      const uint8_t *uuid, uint64_t stransid);
 
 /* ---- file data (drop.c, csum_edit.c) --------------------------------------*/
 
