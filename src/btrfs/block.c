@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * block.c - tree blocks: read once, checked whole, kept in a bounded cache
+ * block.c - tree blocks: read once, checked whole, kept in a bounded cache;
+ * and those of the running transaction, kept until they are written
  *
  * A copy that fails in any way - unreadable, wrong checksum, wrong content, or
  * an old generation, as a lost write leaves it - is counted, and the next copy
@@ -17,21 +18,28 @@ int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes)
 	size_t max = bytes / fs->nodesize;
 
 	fs->cache_max = max < CACHE_MIN ? CACHE_MIN : (unsigned)max;
+	fs->clock_room = fs->cache_max;
 	fs->hash_size = 1;
 	while (fs->hash_size < fs->cache_max)
 		fs->hash_size *= 2;
 	fs->hash = calloc(fs->hash_size, sizeof(*fs->hash));
-	fs->clock = calloc(fs->cache_max, sizeof(*fs->clock));
+	fs->clock = calloc(fs->clock_room, sizeof(*fs->clock));
 	return fs->hash && fs->clock ? 0 : -ENOMEM;
+}
+
+static void free_blocks(struct btrfs_block **blocks, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		assert(!blocks[i]->users);
+		free(blocks[i]);
+	}
+	free(blocks);
 }
 
 void btrfs_cache_fini(struct r3_btrfs *fs)
 {
-	for (unsigned i = 0; i < fs->cache_count; i++) {
-		assert(!fs->clock[i]->users);
-		free(fs->clock[i]);
-	}
-	free(fs->clock);
+	free_blocks(fs->clock, fs->cache_count);
+	free_blocks(fs->dirty, fs->dirty_count);
 	free(fs->hash);
 }
 
@@ -52,6 +60,15 @@ static struct btrfs_block *cache_find(const struct r3_btrfs *fs,
 	return b;
 }
 
+static void cache_link(struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	struct btrfs_block **p = bucket(fs, b->logical);
+
+	b->hash_next = *p;
+	*p = b;
+}
+
+/* Afterwards nobody finds it, and whoever holds it keeps its bytes. */
 static void cache_unlink(struct r3_btrfs *fs, struct btrfs_block *b)
 {
 	struct btrfs_block **p = bucket(fs, b->logical);
@@ -59,39 +76,193 @@ static void cache_unlink(struct r3_btrfs *fs, struct btrfs_block *b)
 	while (*p != b)
 		p = &(*p)->hash_next;
 	*p = b->hash_next;
+	b->logical = 0;
 }
 
-/* Room for one more: a new block, or one that nobody uses or touched. */
-static struct btrfs_block *cache_room(struct r3_btrfs *fs)
+/* A clean block that nobody uses or touched lately; NULL: all are in use.
+ * Twice round clears every mark.  A cursor holds up to 8 blocks, and a walk that
+ * goes down from within each_entry() has a cursor for each directory it is in;
+ * most of their blocks are the same ones. */
+static struct btrfs_block *cache_victim(struct r3_btrfs *fs)
 {
 	struct btrfs_block *b;
 
-	if (fs->cache_count < fs->cache_max) {
-		b = malloc(sizeof(*b) + fs->nodesize);
-		if (!b)
-			return NULL;
-		memset(b, 0, sizeof(*b)); /* the data is read before use */
-		fs->clock[fs->cache_count++] = b;
-		return b;
-	}
-	/* Twice round clears every mark.  A cursor holds up to 8 blocks, and a
-	 * walk that goes down from within each_entry() has a cursor for each
-	 * directory it is in; most of their blocks are the same ones. */
-	for (unsigned i = 0; i < 2 * fs->cache_max; i++) {
+	for (unsigned i = 0; i < 2 * fs->cache_count; i++) {
+		fs->clock_hand = (fs->clock_hand + 1) % fs->cache_count;
 		b = fs->clock[fs->clock_hand];
-		fs->clock_hand = (fs->clock_hand + 1) % fs->cache_max;
 		if (b->users)
 			continue;
-		if (!b->touched) {
+		if (!b->touched || !b->logical) {
 			if (b->logical)
 				cache_unlink(fs, b);
-			b->logical = 0;
 			return b;
 		}
 		b->touched = false;
 	}
 	return NULL;
 }
+
+/* A block joins the clean ones: in the place of another when there are many. */
+static int clock_add(struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	struct btrfs_block *old = NULL, **more;
+
+	if (fs->cache_count >= fs->cache_max)
+		old = cache_victim(fs);
+	if (old) {
+		b->at = old->at;
+		free(old);
+		fs->clock[b->at] = b;
+		return 0;
+	}
+	if (fs->cache_count == fs->clock_room) {
+		more = realloc(fs->clock,
+			       2 * fs->clock_room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		fs->clock = more;
+		fs->clock_room *= 2;
+	}
+	b->at = fs->cache_count;
+	fs->clock[fs->cache_count++] = b;
+	return 0;
+}
+
+static struct btrfs_block *block_alloc(const struct r3_btrfs *fs)
+{
+	struct btrfs_block *b = malloc(sizeof(*b) + fs->nodesize);
+
+	if (b)
+		memset(b, 0, sizeof(*b)); /* the data is read before use */
+	return b;
+}
+
+/* Room for one more: a new block, or one that nobody uses or touched. */
+static struct btrfs_block *cache_room(struct r3_btrfs *fs)
+{
+	struct btrfs_block *b = NULL;
+
+	if (fs->cache_count >= fs->cache_max)
+		b = cache_victim(fs);
+	if (b)
+		return b;
+	b = block_alloc(fs);
+	if (b && clock_add(fs, b)) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+/* ---- dirty blocks -------------------------------------------------------- */
+
+/* Chains stay short also with many more blocks than the cache was meant for. */
+static void hash_grow(struct r3_btrfs *fs)
+{
+	struct btrfs_block **old = fs->hash, *b, *next;
+	unsigned size = fs->hash_size;
+
+	if (fs->cache_count + fs->dirty_count < 2 * size)
+		return;
+	fs->hash = calloc(2 * (size_t)size, sizeof(*fs->hash));
+	if (!fs->hash) { /* then they grow long */
+		fs->hash = old;
+		return;
+	}
+	fs->hash_size = 2 * size;
+	for (unsigned i = 0; i < size; i++) {
+		for (b = old[i]; b; b = next) {
+			next = b->hash_next;
+			cache_link(fs, b);
+		}
+	}
+	free(old);
+}
+
+static bool dirty_room(struct r3_btrfs *fs)
+{
+	unsigned room = fs->dirty_room ? 2 * fs->dirty_room : 256;
+	struct btrfs_block **more;
+
+	if (fs->dirty_count < fs->dirty_room)
+		return true;
+	more = realloc(fs->dirty, room * sizeof(*more));
+	if (!more)
+		return false;
+	fs->dirty = more;
+	fs->dirty_room = room;
+	return true;
+}
+
+/* Out of the dirty ones; freed, unless somebody still looks at it. */
+void btrfs_cache_forget(struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	assert(b->dirty);
+	fs->dirty[b->at] = fs->dirty[--fs->dirty_count];
+	fs->dirty[b->at]->at = b->at;
+	b->dirty = false;
+	cache_unlink(fs, b);
+	if (!b->users)
+		free(b);
+	else if (clock_add(fs, b))
+		abort(); /* a pointer's room, when memory is out */
+}
+
+int btrfs_cache_new(struct r3_btrfs *fs, uint64_t logical,
+		    struct btrfs_block **out)
+{
+	struct btrfs_block *old = cache_find(fs, logical), *b;
+
+	b = dirty_room(fs) ? block_alloc(fs) : NULL;
+	if (!b)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	if (old && old->dirty)
+		btrfs_cache_forget(fs, old);
+	else if (old)
+		cache_unlink(fs, old);
+	hash_grow(fs);
+	memset(b->data, 0, fs->nodesize);
+	b->logical = logical;
+	b->dirty = true;
+	b->at = fs->dirty_count;
+	fs->dirty[fs->dirty_count++] = b;
+	cache_link(fs, b);
+	*out = b;
+	return 0;
+}
+
+static int by_logical(const void *a, const void *b)
+{
+	const struct btrfs_block *const *x = a, *const *y = b;
+
+	return (*x)->logical < (*y)->logical ? -1 :
+	       (*x)->logical > (*y)->logical;
+}
+
+void btrfs_cache_sort_dirty(struct r3_btrfs *fs)
+{
+	if (fs->dirty_count)
+		qsort(fs->dirty, fs->dirty_count, sizeof(*fs->dirty),
+		      by_logical);
+	for (unsigned i = 0; i < fs->dirty_count; i++)
+		fs->dirty[i]->at = i;
+}
+
+int btrfs_cache_clean(struct r3_btrfs *fs)
+{
+	while (fs->dirty_count) {
+		struct btrfs_block *b = fs->dirty[fs->dirty_count - 1];
+
+		if (clock_add(fs, b))
+			return btrfs_fail(fs, -ENOMEM, "out of memory");
+		fs->dirty_count--;
+		b->dirty = false;
+		b->touched = true;
+	}
+	return 0;
+}
+
+/* ---- reading ------------------------------------------------------------- */
 
 static bool header_check(const struct r3_btrfs *fs, struct btrfs_block *b,
 			 uint64_t logical, char *why, size_t len)
@@ -229,8 +400,7 @@ int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,
 			b->logical = 0;
 			return err;
 		}
-		b->hash_next = *bucket(fs, logical);
-		*bucket(fs, logical) = b;
+		cache_link(fs, b);
 	}
 	b->touched = true;
 	b->users++;

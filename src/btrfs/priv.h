@@ -120,7 +120,10 @@ struct btrfs_block {
 	uint32_t nritems;
 	uint8_t level;
 	bool touched; /* for the clock hand */
+	bool dirty;   /* of the running transaction: kept until its commit */
 	unsigned users;
+	unsigned at;   /* in fs->dirty or in fs->clock */
+	uint64_t born; /* dirty: when, in the order of this transaction */
 	uint8_t data[]; /* nodesize */
 };
 
@@ -140,6 +143,16 @@ int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,
 void btrfs_block_put(struct btrfs_block *b);
 int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes);
 void btrfs_cache_fini(struct r3_btrfs *fs);
+/* A block at a new address: dirty, zeros but for what the struct says.  What
+ * the cache held of the address before is forgotten. */
+int btrfs_cache_new(struct r3_btrfs *fs, uint64_t logical,
+		    struct btrfs_block **out);
+/* A dirty block that will not be written. */
+void btrfs_cache_forget(struct r3_btrfs *fs, struct btrfs_block *b);
+/* Dirty blocks by address; the order in which they are then written. */
+void btrfs_cache_sort_dirty(struct r3_btrfs *fs);
+/* All dirty blocks are on the device. */
+int btrfs_cache_clean(struct r3_btrfs *fs);
 
 /* One read of checked bytes that are no tree block: data, by copy. */
 int btrfs_read_logical(struct r3_btrfs *fs, uint64_t logical, unsigned copy,
@@ -273,8 +286,10 @@ struct r3_btrfs {
 	struct btrfs_root fs_cached; /* the subvolume looked up last */
 
 	struct btrfs_block **hash; /* cache of tree blocks */
-	struct btrfs_block **clock;
-	unsigned hash_size, cache_count, cache_max, clock_hand;
+	struct btrfs_block **clock; /* the clean ones, cache_count of them */
+	struct btrfs_block **dirty; /* not yet written, dirty_count */
+	unsigned hash_size, cache_count, cache_max, clock_room, clock_hand;
+	unsigned dirty_count, dirty_room;
 	uint64_t bad_copies;
 
 	uint8_t *file_buf; /* one extent, 2 x BTRFS_COMPRESSED_MAX */
@@ -302,7 +317,16 @@ int btrfs_super_load(struct r3_btrfs *fs);
 /* Make it the copy that lies at @at. */
 void btrfs_super_seal(enum btrfs_csum_type type, struct btrfs_super *s,
 		      uint64_t at);
-/* The tree's root from its ROOT_ITEM; -ENOENT when it isn't there. */
+/* trans.c, of a volume opened for changes */
+int btrfs_trans_open(struct r3_btrfs *fs);
+void btrfs_trans_close(struct r3_btrfs *fs);
+/* The tree, when it is among those that may have changed; or NULL (trees.c). */
+struct btrfs_tree *btrfs_tree_live(const struct r3_btrfs *fs, uint64_t id);
+
+/* The tree's ROOT_ITEM as it is in the root tree, its key, and its root. */
+int btrfs_root_load(struct r3_btrfs *fs, uint64_t id, struct btrfs_key *key,
+		    struct btrfs_root_item *item, struct btrfs_root *out);
+/* The tree's root of now; -ENOENT when it isn't there. */
 int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out);
 /* A subvolume's; -ENOENT also for one being deleted. */
 int btrfs_subvol_root(struct r3_btrfs *fs, uint64_t id,

@@ -2,7 +2,7 @@
 /* root.c - trees and subvolumes: their items in the root tree */
 #include <stdlib.h>
 
-#include "priv.h"
+#include "trans.h"
 
 /* Subvolumes lie in each other at most this deep; also ends a loop of
  * references to the parent. */
@@ -22,9 +22,9 @@ void btrfs_root_item_get(struct btrfs_root_item *out, const void *data,
 	*out = r;
 }
 
-int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out)
+int btrfs_root_load(struct r3_btrfs *fs, uint64_t id, struct btrfs_key *key,
+		    struct btrfs_root_item *item, struct btrfs_root *out)
 {
-	struct btrfs_root_item r;
 	struct btrfs_cursor c;
 	int err;
 
@@ -36,32 +36,64 @@ int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out)
 		btrfs_fail(fs, err, "there is no tree %s",
 			   btrfs_tree_text(id).s);
 	if (!err) {
-		btrfs_root_item_get(&r, c.data, c.size);
-		if (!le64(r.bytenr))
+		*key = c.key;
+		btrfs_root_item_get(item, c.data, c.size);
+		if (!le64(item->bytenr))
 			err = btrfs_fail(fs, -EUCLEAN, "%s: block 0",
 					 btrfs_cursor_where(&c).s);
 		else
-			*out = (struct btrfs_root){ id, le64(r.bytenr),
-						    le64(r.generation),
-						    r.level };
+			*out = (struct btrfs_root){ id, le64(item->bytenr),
+						    le64(item->generation),
+						    item->level };
 	}
 	btrfs_cursor_fini(&c);
 	return err;
 }
 
+int btrfs_root_find(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out)
+{
+	const struct btrfs_tree *live = btrfs_tree_live(fs, id);
+	struct btrfs_root_item item;
+	struct btrfs_key key;
+
+	if (!live)
+		return btrfs_root_load(fs, id, &key, &item, out);
+	*out = *live->root;
+	return 0;
+}
+
+static bool is_dead(const struct btrfs_root_item *item)
+{
+	return !le32(item->refs) || le64(item->flags) & BTRFS_ROOT_DEAD;
+}
+
+static int no_subvol(struct r3_btrfs *fs, uint64_t id)
+{
+	return btrfs_fail(fs, -ENOENT, "%llu is no subvolume",
+			  (unsigned long long)id);
+}
+
 int btrfs_subvol_root(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out)
 {
+	const struct btrfs_tree *live = btrfs_tree_live(fs, id);
+	struct btrfs_root_item item;
+	struct btrfs_key key;
 	int err;
 
+	if (!btrfs_is_fs_tree(id) || (live && is_dead(&live->item)))
+		return no_subvol(fs, id);
+	if (live) {
+		*out = *live->root;
+		return 0;
+	}
 	if (fs->fs_cached.id != id) {
-		if (!btrfs_is_fs_tree(id))
-			return btrfs_fail(fs, -ENOENT, "%llu is no subvolume",
-					  (unsigned long long)id);
-		err = btrfs_root_find(fs, id, &fs->fs_cached);
-		if (err) {
-			fs->fs_cached.id = 0;
+		fs->fs_cached.id = 0;
+		err = btrfs_root_load(fs, id, &key, &item, out);
+		if (err)
 			return err;
-		}
+		if (is_dead(&item))
+			return no_subvol(fs, id);
+		fs->fs_cached = *out;
 	}
 	*out = fs->fs_cached;
 	return 0;
@@ -193,21 +225,25 @@ int btrfs_subvol_path(struct r3_btrfs *fs, uint64_t id, char *out)
 static int subvol_fill(struct r3_btrfs *fs, const struct btrfs_cursor *c,
 		       struct r3_btrfs_subvol *s)
 {
+	const struct btrfs_tree *live =
+		btrfs_tree_live(fs, c->key.objectid);
 	struct btrfs_root_item r;
 	int err;
 
 	btrfs_root_item_get(&r, c->data, c->size);
+	if (live)
+		r = live->item;
 	memset(s, 0, offsetof(struct r3_btrfs_subvol, path) + 1);
 	s->id = c->key.objectid;
 	s->snapshot = c->key.offset;
-	s->generation = le64(r.generation);
+	s->generation = live ? live->root->generation : le64(r.generation);
 	s->otransid = le64(r.otransid);
 	s->ctransid = le64(r.ctransid);
 	s->stransid = le64(r.stransid);
 	s->rtransid = le64(r.rtransid);
 	s->flags = le64(r.flags);
 	s->readonly = s->flags & BTRFS_ROOT_RDONLY;
-	s->dead = !le32(r.refs) || s->flags & BTRFS_ROOT_DEAD;
+	s->dead = is_dead(&r);
 	s->otime = btrfs_time_get(r.otime);
 	s->ctime = btrfs_time_get(r.ctime);
 	memcpy(s->uuid, r.uuid, 16);

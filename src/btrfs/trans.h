@@ -4,7 +4,7 @@
  *
  *	names, data, subvol, quota, receive	operations, one r3_btrfs_*() each
  *	        |
- *	trans.c	  start, end, commit; the trees that may change
+ *	trans.c	  start, end; commit.c: onto the device; trees.c: the trees
  *	edit.c	  items in, out and changed; cow.c: blocks copied on write
  *	refs.c	  references, delayed; alloc.c, group.c, free.c: space
  *
@@ -27,13 +27,29 @@
 
 #include "priv.h"
 
-/* ---- trees that can change (trans.c) --------------------------------------*/
+/* ---- trees that can change (trees.c) --------------------------------------*/
+
+/* The way to a leaf of a tree; all blocks on it may be changed.  The last one
+ * is kept, as neighbours are often asked for next. */
+struct btrfs_path {
+	struct btrfs_block *block[BTRFS_LEVELS_MAX]; /* NULL above the root */
+	unsigned slot[BTRFS_LEVELS_MAX];
+	uint64_t transid; /* of the transaction that it is good for; 0: none */
+	bool has_low, has_high;
+	struct btrfs_key low, high; /* the leaf's keys: low <= key < high */
+};
 
 struct btrfs_tree {
 	struct btrfs_root *root; /* as of now; readers' copies come from it */
 	struct btrfs_root committed; /* as on the device; bytenr 0: new */
 	uint64_t last_snapshot; /* blocks up to this generation may be shared */
+	uint64_t shared_born; /* and of the running one, those born till then */
 	bool changed;		/* since the last commit */
+	size_t changed_at;
+	bool touched;		/* item is to be written, not just the place */
+	uint64_t edited;	/* the last transaction that changed an item */
+	struct btrfs_root written; /* as in the root tree's item */
+	struct btrfs_path path;
 	/* What goes to the root tree at commit; bytenr, level and generation
 	 * are filled in then.  Not for the root and chunk trees. */
 	struct btrfs_key item_key;
@@ -55,7 +71,7 @@ int btrfs_tree_new(struct r3_btrfs *fs, struct btrfs_key item_key,
 int btrfs_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,
 		    struct btrfs_key item_key, struct btrfs_tree **out);
 /* The item in tree->item is to be written at commit. */
-void btrfs_tree_touch(struct r3_btrfs *fs, struct btrfs_tree *tree);
+int btrfs_tree_touch(struct r3_btrfs *fs, struct btrfs_tree *tree);
 /* Forget a tree whose blocks are gone, and its ROOT_ITEM. */
 int btrfs_tree_remove(struct r3_btrfs *fs, struct btrfs_tree *tree);
 
@@ -76,8 +92,8 @@ enum btrfs_purpose {
  */
 int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
 		      enum btrfs_purpose purpose);
-/* @err: what the operation came to; other than 0 aborts.  Returns @err, or the
- * error of a commit that was due. */
+/* @err: what the operation came to; other than 0 aborts, unless it had changed
+ * nothing yet.  Returns @err, or the error of a commit that was due. */
 int btrfs_trans_end(struct r3_btrfs *fs, int err);
 /* The number of the running transaction. */
 uint64_t btrfs_transid(const struct r3_btrfs *fs);

@@ -135,7 +135,9 @@ static int load(struct r3_btrfs *fs)
 	err = btrfs_chunks_bootstrap(fs);
 	if (!err)
 		err = btrfs_chunks_load(fs);
-	return err ? err : load_roots(fs);
+	if (!err)
+		err = load_roots(fs);
+	return !err && fs->opts.write ? btrfs_trans_open(fs) : err;
 }
 
 int r3_btrfs_open(struct r3_btrfs_dev *dev,
@@ -170,6 +172,7 @@ void r3_btrfs_close(struct r3_btrfs *fs)
 		return;
 	free(fs->drop);
 	btrfs_packer_close(fs);
+	btrfs_trans_close(fs);
 	btrfs_cache_fini(fs);
 	free(fs->chunks);
 	free(fs->file_buf);
@@ -276,10 +279,4 @@ int r3_btrfs_get_chunk(struct r3_btrfs *fs, unsigned n,
 		.copies = m->copies, .type = m->type,
 	};
 	return 0;
-}
-
-/* Until trans.c has it. */
-__attribute__((weak)) int r3_btrfs_sync(struct r3_btrfs *fs)
-{
-	return btrfs_fail(fs, -EROFS, "opened for reading");
 }

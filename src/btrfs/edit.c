@@ -1,0 +1,818 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * edit.c - items in, out and changed; leaves and nodes that split and merge
+ *
+ * Going down to change something copies each block on the way (cow.c), so what
+ * a path holds may be changed in place.  A parent's key for a child is the
+ * child's first key at all times.
+ */
+#include "edit.h"
+
+static uint32_t room(const struct r3_btrfs *fs)
+{
+	return fs->nodesize - (uint32_t)sizeof(struct btrfs_header);
+}
+
+/* Where the data of items from @slot on ends: above it lies that of others. */
+static uint32_t data_end(const struct r3_btrfs *fs,
+			 const struct btrfs_block *leaf, unsigned slot)
+{
+	return slot ? le32(btrfs_item_at(leaf, slot - 1)->offset) : room(fs);
+}
+
+/* Bytes that the items [from, to) take, with their places in the table. */
+static uint32_t items_size(const struct r3_btrfs *fs,
+			   const struct btrfs_block *leaf, unsigned from,
+			   unsigned to)
+{
+	return data_end(fs, leaf, from) - data_end(fs, leaf, to) +
+	       (to - from) * (uint32_t)sizeof(struct btrfs_item);
+}
+
+static uint32_t leaf_free(const struct r3_btrfs *fs,
+			  const struct btrfs_block *leaf)
+{
+	return room(fs) - items_size(fs, leaf, 0, leaf->nritems);
+}
+
+static unsigned lower_bound(const struct btrfs_block *b, struct btrfs_key key)
+{
+	unsigned lo = 0, hi = b->nritems;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (btrfs_key_cmp(btrfs_block_key(b, mid), key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The last child that begins at or below @key, or the first of all. */
+static unsigned child_slot(const struct btrfs_block *node,
+			   struct btrfs_key key)
+{
+	unsigned s = lower_bound(node, key);
+
+	if (s < node->nritems && !btrfs_key_cmp(btrfs_block_key(node, s), key))
+		return s;
+	return s ? s - 1 : 0;
+}
+
+/* ---- paths --------------------------------------------------------------- */
+
+/* Between which keys the path's leaf lies. */
+static void path_bounds(struct btrfs_tree *tree)
+{
+	struct btrfs_path *p = &tree->path;
+
+	p->has_low = p->has_high = false;
+	for (unsigned l = 1; l <= tree->root->level; l++) {
+		struct btrfs_block *b = p->block[l];
+		unsigned s = p->slot[l];
+
+		if (!p->has_high && s + 1 < b->nritems) {
+			p->has_high = true;
+			p->high = btrfs_block_key(b, s + 1);
+		}
+		if (!p->has_low && s) {
+			p->has_low = true;
+			p->low = btrfs_block_key(b, s);
+		}
+	}
+}
+
+/* A block's copy that may be changed: the root, or what is in @parent's
+ * @slot. */
+static int open_block(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_block *parent, unsigned slot,
+		      struct btrfs_block **out)
+{
+	struct btrfs_expect e = { .tree = tree->root->id };
+	struct btrfs_block *b;
+	uint64_t logical;
+	int err;
+
+	if (parent) {
+		const struct btrfs_key_ptr *p = btrfs_ptr_at(parent, slot);
+
+		logical = le64(p->blockptr);
+		e.generation = le64(p->generation);
+		e.level = parent->level - 1;
+		e.has_key = true;
+		e.key = btrfs_key_get(&p->key);
+		if (slot + 1 < parent->nritems) {
+			e.has_limit = true;
+			e.limit = btrfs_block_key(parent, slot + 1);
+		}
+	} else {
+		logical = tree->root->bytenr;
+		e.generation = tree->root->generation;
+		e.level = tree->root->level;
+	}
+	err = btrfs_block_get(fs, logical, &e, &b);
+	if (err)
+		return err;
+	err = btrfs_cow(fs, tree, b, parent, slot, out);
+	btrfs_block_put(b);
+	return err;
+}
+
+int btrfs_tree_root_cow(struct r3_btrfs *fs, struct btrfs_tree *tree)
+{
+	struct btrfs_block *b;
+
+	return open_block(fs, tree, NULL, 0, &b);
+}
+
+static bool path_holds(const struct r3_btrfs *fs,
+		       const struct btrfs_path *p, struct btrfs_key key)
+{
+	return p->transid == btrfs_transid(fs) &&
+	       (!p->has_low || btrfs_key_cmp(key, p->low) >= 0) &&
+	       (!p->has_high || btrfs_key_cmp(key, p->high) < 0);
+}
+
+/* The tree's path to the leaf where @key is or belongs, and its place there:
+ * that of the first item not below it. */
+static int find(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		struct btrfs_key key)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *b = NULL;
+	unsigned slot = 0;
+	int err;
+
+	if (fs->trans->aborted)
+		return btrfs_fail(fs, -EROFS, "an earlier change failed in "
+				  "the middle; open the volume again");
+	if (!path_holds(fs, p, key)) {
+		memset(p, 0, sizeof(*p));
+		for (int l = tree->root->level; l >= 0; l--) {
+			err = open_block(fs, tree, b, slot, &p->block[l]);
+			if (err)
+				return err;
+			b = p->block[l];
+			slot = p->slot[l] = l ? child_slot(b, key) : 0;
+		}
+		path_bounds(tree);
+		p->transid = btrfs_transid(fs);
+	}
+	p->slot[0] = lower_bound(p->block[0], key);
+	return 0;
+}
+
+/* As find(), for an item that must be there. */
+static int find_item(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		     struct btrfs_key key)
+{
+	const struct btrfs_path *p = &tree->path;
+	int err = find(fs, tree, key);
+
+	if (err)
+		return err;
+	if (p->slot[0] >= p->block[0]->nritems ||
+	    btrfs_key_cmp(btrfs_block_key(p->block[0], p->slot[0]), key))
+		return btrfs_fail(fs, -ENOENT, "tree %s: there is no key %s",
+				  btrfs_tree_text(tree->root->id).s,
+				  btrfs_key_text(key).s);
+	return 0;
+}
+
+/* The key of the path's block at @level has changed: tell those above. */
+static void fix_keys(struct btrfs_tree *tree, unsigned level)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_disk_key key =
+		btrfs_key_put(btrfs_block_key(p->block[level], 0));
+
+	for (unsigned l = level + 1; l <= tree->root->level; l++) {
+		btrfs_ptr(p->block[l], p->slot[l])->key = key;
+		if (p->slot[l])
+			break;
+	}
+	if (p->has_low)
+		p->low = btrfs_key_get(&key);
+}
+
+/* An item of the tree is about to change. */
+static void mark(struct r3_btrfs *fs, struct btrfs_tree *tree)
+{
+	fs->trans->edited = true;
+	if (tree->edited == btrfs_transid(fs))
+		return;
+	tree->edited = btrfs_transid(fs);
+	if (!btrfs_is_fs_tree(tree->root->id))
+		return;
+	tree->item.ctransid = to_le64(tree->edited);
+	btrfs_now(fs, &tree->item.ctime);
+	btrfs_tree_touch(fs, tree);
+}
+
+static void count_block(struct r3_btrfs *fs, struct btrfs_tree *tree, int n)
+{
+	uint64_t used = le64(tree->item.bytes_used);
+
+	tree->item.bytes_used = to_le64(n > 0 ? used + fs->nodesize
+					      : used - fs->nodesize);
+	tree->touched = true; /* it has changed anyway */
+}
+
+static int drop_block(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_block *b)
+{
+	count_block(fs, tree, -1);
+	return btrfs_block_drop(fs, tree, b, 0);
+}
+
+static int new_block(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		     uint8_t level, struct btrfs_block **out)
+{
+	count_block(fs, tree, 1);
+	return btrfs_block_new_ref(fs, tree, level, out);
+}
+
+/* ---- nodes --------------------------------------------------------------- */
+
+static void ptr_insert(struct btrfs_block *node, unsigned slot,
+		       struct btrfs_key key, const struct btrfs_block *child)
+{
+	struct btrfs_key_ptr *p = btrfs_ptr(node, slot);
+
+	memmove(p + 1, p, (node->nritems - slot) * sizeof(*p));
+	*p = (struct btrfs_key_ptr){ btrfs_key_put(key),
+				     to_le64(child->logical),
+				     to_le64(child->generation) };
+	btrfs_set_count(node, node->nritems + 1);
+}
+
+static void ptr_remove(struct btrfs_block *node, unsigned slot)
+{
+	struct btrfs_key_ptr *p = btrfs_ptr(node, slot);
+
+	memmove(p, p + 1, (node->nritems - slot - 1) * sizeof(*p));
+	btrfs_set_count(node, node->nritems - 1);
+}
+
+/* All pointers of @from come after those of @to. */
+static void ptrs_append(struct btrfs_block *to, const struct btrfs_block *from,
+			unsigned slot)
+{
+	unsigned n = from->nritems - slot;
+
+	memcpy(btrfs_ptr(to, to->nritems), btrfs_ptr_at(from, slot),
+	       n * sizeof(struct btrfs_key_ptr));
+	btrfs_set_count(to, to->nritems + n);
+}
+
+/* A new root above the old one. */
+static int root_grow(struct r3_btrfs *fs, struct btrfs_tree *tree)
+{
+	struct btrfs_path *p = &tree->path;
+	unsigned level = tree->root->level + 1u;
+	struct btrfs_block *old = p->block[level - 1], *b;
+	int err;
+
+	if (level == BTRFS_LEVELS_MAX)
+		return btrfs_fail(fs, -EOVERFLOW, "tree %s has grown too high",
+				  btrfs_tree_text(tree->root->id).s);
+	err = new_block(fs, tree, (uint8_t)level, &b);
+	if (err)
+		return err;
+	ptr_insert(b, 0, btrfs_block_key(old, 0), old);
+	p->block[level] = b;
+	p->slot[level] = 0;
+	return btrfs_tree_set_root(fs, tree, b);
+}
+
+/* Room for one more pointer in the path's node at @level.  Nodes are few, and
+ * there are at most 7 levels to climb. */
+static int node_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      unsigned level)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *b, *right;
+	unsigned cut;
+	int err;
+
+	if (level > tree->root->level)
+		return root_grow(fs, tree);
+	b = p->block[level];
+	if (b->nritems < btrfs_node_room(fs))
+		return 0;
+	err = node_ready(fs, tree, level + 1);
+	if (!err)
+		err = new_block(fs, tree, (uint8_t)level, &right);
+	if (err)
+		return err;
+	/* Keys that only grow fill their nodes. */
+	cut = p->slot[level] + 1 == b->nritems ? b->nritems - 1
+					       : b->nritems / 2;
+	ptrs_append(right, b, cut);
+	btrfs_set_count(b, cut);
+	ptr_insert(p->block[level + 1], p->slot[level + 1] + 1,
+		   btrfs_block_key(right, 0), right);
+	if (p->slot[level] >= cut) {
+		p->block[level] = right;
+		p->slot[level] -= cut;
+		p->slot[level + 1]++;
+	}
+	return 0;
+}
+
+/* ---- leaves -------------------------------------------------------------- */
+
+/* The data of items from @slot on, below @end, moves by @delta bytes: down, to
+ * where room is, or up when it is negative. */
+static void data_shift(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+		       unsigned slot, uint32_t end, int64_t delta)
+{
+	uint8_t *base = leaf->data + sizeof(struct btrfs_header);
+	uint32_t low = data_end(fs, leaf, leaf->nritems);
+
+	memmove(base + low - delta, base + low, end - low);
+	for (unsigned i = slot; i < leaf->nritems; i++) {
+		struct btrfs_item *item = btrfs_item(leaf, i);
+
+		item->offset = to_le32((uint32_t)(le32(item->offset) - delta));
+	}
+}
+
+/* Make room in the table and the data for an item; its place is at @slot. */
+static void leaf_open(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+		      unsigned slot, struct btrfs_key key, uint32_t size)
+{
+	uint32_t end = data_end(fs, leaf, slot);
+	struct btrfs_item *item = btrfs_item(leaf, slot);
+
+	data_shift(fs, leaf, slot, end, size);
+	memmove(item + 1, item, (leaf->nritems - slot) * sizeof(*item));
+	*item = (struct btrfs_item){ btrfs_key_put(key), to_le32(end - size),
+				     to_le32(size) };
+	btrfs_set_count(leaf, leaf->nritems + 1);
+}
+
+static void leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+			unsigned slot, unsigned n)
+{
+	uint32_t end = data_end(fs, leaf, slot + n);
+	int64_t size = data_end(fs, leaf, slot) - end;
+	struct btrfs_item *item = btrfs_item(leaf, slot);
+
+	data_shift(fs, leaf, slot + n, end, -size);
+	memmove(item, item + n,
+		(leaf->nritems - slot - n) * sizeof(*item));
+	btrfs_set_count(leaf, leaf->nritems - n);
+}
+
+/* The item's bytes stay at its start; the leaf has room. */
+static void leaf_resize(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+			unsigned slot, uint32_t size)
+{
+	uint8_t *base = leaf->data + sizeof(struct btrfs_header);
+	struct btrfs_item *item = btrfs_item(leaf, slot);
+	uint32_t at = le32(item->offset), old = le32(item->size);
+
+	if (size > old) {
+		data_shift(fs, leaf, slot, at + old, size - old);
+		memset(base + le32(item->offset) + old, 0, size - old);
+	} else {
+		memmove(base + at + old - size, base + at, size);
+		data_shift(fs, leaf, slot + 1, at, (int64_t)size - old);
+		item->offset = to_le32(at + old - size);
+	}
+	item->size = to_le32(size);
+}
+
+/* Items of @from from @slot on go behind those of @to, which has room. */
+static void items_append(const struct r3_btrfs *fs, struct btrfs_block *to,
+			 const struct btrfs_block *from, unsigned slot)
+{
+	const size_t head = sizeof(struct btrfs_header);
+	unsigned n = from->nritems - slot, at = to->nritems;
+	uint32_t low = data_end(fs, from, from->nritems);
+	uint32_t end = data_end(fs, from, slot);
+	uint32_t to_end = data_end(fs, to, at);
+
+	memcpy(to->data + head + to_end - (end - low), from->data + head + low,
+	       end - low);
+	memcpy(btrfs_item(to, at), btrfs_item_at(from, slot),
+	       n * sizeof(struct btrfs_item));
+	for (unsigned i = at; i < at + n; i++) {
+		struct btrfs_item *item = btrfs_item(to, i);
+
+		item->offset = to_le32(le32(item->offset) + to_end - end);
+	}
+	btrfs_set_count(to, at + n);
+}
+
+/* Where to cut a leaf that has not enough room. */
+struct cut {
+	unsigned at; /* items from here on go to a new leaf */
+	bool right;  /* and so does what needs the room */
+};
+
+/* The place that leaves both halves most alike.  @more: bytes that the item at
+ * @slot, or a @fresh one before it, needs in addition. */
+static struct cut leaf_cut(const struct r3_btrfs *fs,
+			   const struct btrfs_block *leaf, unsigned slot,
+			   uint32_t more, bool fresh)
+{
+	uint32_t all = items_size(fs, leaf, 0, leaf->nritems);
+	uint32_t best = UINT32_MAX, max = room(fs);
+	struct cut cut = { slot ? slot : !fresh, slot > 0 && !fresh };
+
+	if (fresh && slot == leaf->nritems)
+		return (struct cut){ slot, true }; /* keys that only grow */
+	for (unsigned k = !fresh; k < leaf->nritems; k++) {
+		uint32_t low = items_size(fs, leaf, 0, k), high = all - low;
+
+		for (unsigned right = 0; right < 2; right++) {
+			uint32_t l = low + (right ? 0 : more);
+			uint32_t h = high + (right ? more : 0);
+			uint32_t diff = l > h ? l - h : h - l;
+			bool fits = l <= max && h <= max && diff < best;
+
+			if (!fits || (right ? k > slot || !k
+					    : k < slot + !fresh))
+				continue;
+			best = diff;
+			cut = (struct cut){ k, right };
+		}
+	}
+	return cut;
+}
+
+/* Cut the path's leaf in two; the path goes to the side that @cut says.
+ * @key: of the item to come, for a new leaf that is still empty. */
+static int leaf_split(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct cut cut, struct btrfs_key key)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *leaf = p->block[0], *right;
+	int err = node_ready(fs, tree, 1);
+
+	if (!err)
+		err = new_block(fs, tree, 0, &right);
+	if (err)
+		return err;
+	if (cut.at < leaf->nritems) {
+		key = btrfs_block_key(leaf, cut.at);
+		items_append(fs, right, leaf, cut.at);
+		btrfs_set_count(leaf, cut.at);
+	}
+	ptr_insert(p->block[1], p->slot[1] + 1, key, right);
+	if (cut.right) {
+		p->block[0] = right;
+		p->slot[0] -= cut.at;
+		p->slot[1]++;
+	}
+	path_bounds(tree);
+	return 0;
+}
+
+/* @more bytes of room in the path's leaf, for the item at its slot or for a
+ * @fresh one there.  Between two large items it takes two cuts. */
+static int leaf_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key, uint32_t more, bool fresh)
+{
+	struct btrfs_path *p = &tree->path;
+	int err = 0;
+
+	while (!err && leaf_free(fs, p->block[0]) < more)
+		err = leaf_split(fs, tree,
+				 leaf_cut(fs, p->block[0], p->slot[0], more,
+					  fresh), key);
+	if (err)
+		p->transid = 0;
+	return err;
+}
+
+/* ---- out and together ---------------------------------------------------- */
+
+static int node_remove(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       unsigned level, unsigned slot);
+
+/* A root with one child gives way to it. */
+static int root_shrink(struct r3_btrfs *fs, struct btrfs_tree *tree)
+{
+	struct btrfs_block *root, *child;
+	int err = open_block(fs, tree, NULL, 0, &root);
+
+	while (!err && root->level && root->nritems == 1) {
+		err = open_block(fs, tree, root, 0, &child);
+		if (!err)
+			err = btrfs_tree_set_root(fs, tree, child);
+		if (!err)
+			err = drop_block(fs, tree, root);
+		root = child;
+	}
+	return err;
+}
+
+/* The last block of a tree has gone: an empty leaf takes the root's place. */
+static int root_empty(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_block *root)
+{
+	struct btrfs_block *leaf;
+	int err = new_block(fs, tree, 0, &leaf);
+
+	if (!err)
+		err = btrfs_tree_set_root(fs, tree, leaf);
+	return err ? err : drop_block(fs, tree, root);
+}
+
+static bool fits_in(const struct r3_btrfs *fs, const struct btrfs_block *from,
+		    const struct btrfs_block *to)
+{
+	if (to->level)
+		return from->nritems + to->nritems <= btrfs_node_room(fs);
+	return room(fs) - leaf_free(fs, from) <= leaf_free(fs, to);
+}
+
+/* Could the children at @slot and at @slot + 1 of @node be one?  Looks only. */
+static int may_merge(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		     struct btrfs_block *node, unsigned slot, bool *yes)
+{
+	struct btrfs_block *b[2];
+	int err;
+
+	*yes = false;
+	if (slot + 1 >= node->nritems)
+		return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct btrfs_key_ptr *p = btrfs_ptr_at(node, slot + i);
+		struct btrfs_expect e = {
+			.tree = tree->root->id, .has_key = true,
+			.generation = le64(p->generation),
+			.level = node->level - 1,
+			.key = btrfs_key_get(&p->key),
+		};
+
+		err = btrfs_block_get(fs, le64(p->blockptr), &e, &b[i]);
+		if (err) {
+			if (i)
+				btrfs_block_put(b[0]);
+			return err;
+		}
+	}
+	*yes = fits_in(fs, b[1], b[0]);
+	btrfs_block_put(b[0]);
+	btrfs_block_put(b[1]);
+	return 0;
+}
+
+/* The child at @slot + 1 of the path's node at @level joins the one at @slot. */
+static int merge(struct r3_btrfs *fs, struct btrfs_tree *tree, unsigned level,
+		 unsigned slot)
+{
+	struct btrfs_block *node = tree->path.block[level], *left, *right;
+	int err = open_block(fs, tree, node, slot, &left);
+
+	if (!err)
+		err = open_block(fs, tree, node, slot + 1, &right);
+	if (err)
+		return err;
+	if (left->level)
+		ptrs_append(left, right, 0);
+	else
+		items_append(fs, left, right, 0);
+	err = drop_block(fs, tree, right);
+	return err ? err : node_remove(fs, tree, level, slot + 1);
+}
+
+/* The path's block at @level has shrunk: join it with a neighbour if that has
+ * room.  The path is of no use afterwards. */
+static int balance(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		   unsigned level)
+{
+	struct btrfs_path *p = &tree->path;
+	unsigned slot = p->slot[level + 1];
+	struct btrfs_block *node = p->block[level + 1];
+	bool yes = false;
+	int err = 0;
+
+	if (slot)
+		err = may_merge(fs, tree, node, slot - 1, &yes);
+	if (!err && yes)
+		return merge(fs, tree, level + 1, slot - 1);
+	if (!err)
+		err = may_merge(fs, tree, node, slot, &yes);
+	if (!err && yes)
+		return merge(fs, tree, level + 1, slot);
+	return err;
+}
+
+/* Take a pointer out of the path's node at @level, whose child is gone. */
+static int node_remove(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       unsigned level, unsigned slot)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *b = p->block[level];
+	bool is_root = level == tree->root->level;
+	int err;
+
+	p->transid = 0;
+	ptr_remove(b, slot);
+	if (is_root)
+		return b->nritems ? root_shrink(fs, tree)
+				  : root_empty(fs, tree, b);
+	if (!b->nritems) {
+		err = drop_block(fs, tree, b);
+		return err ? err : node_remove(fs, tree, level + 1,
+					       p->slot[level + 1]);
+	}
+	if (!slot)
+		fix_keys(tree, level);
+	if (b->nritems < btrfs_node_room(fs) / 4)
+		return balance(fs, tree, level);
+	return 0;
+}
+
+/* Items left the path's leaf: its place in the tree may have to change. */
+static int leaf_shrunk(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       bool first_gone)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *leaf = p->block[0];
+	int err;
+
+	if (!tree->root->level)
+		return 0;
+	if (!leaf->nritems) {
+		err = drop_block(fs, tree, leaf);
+		return err ? err : node_remove(fs, tree, 1, p->slot[1]);
+	}
+	if (first_gone)
+		fix_keys(tree, 0);
+	if (room(fs) - leaf_free(fs, leaf) < room(fs) / 3)
+		return balance(fs, tree, 0);
+	return 0;
+}
+
+/* ---- the calls ----------------------------------------------------------- */
+
+static void spot_at(struct btrfs_tree *tree, struct btrfs_spot *spot)
+{
+	struct btrfs_block *leaf = tree->path.block[0];
+	unsigned slot = tree->path.slot[0];
+
+	if (!spot)
+		return;
+	spot->key = btrfs_block_key(leaf, slot);
+	spot->size = btrfs_item_size(leaf, slot);
+	spot->data = leaf->data + sizeof(struct btrfs_header) +
+		     le32(btrfs_item_at(leaf, slot)->offset);
+}
+
+static int size_check(struct r3_btrfs *fs, const struct btrfs_tree *tree,
+		      struct btrfs_key key, uint32_t size)
+{
+	if (size <= btrfs_item_max(fs))
+		return 0;
+	return btrfs_fail(fs, -EOVERFLOW, "tree %s: an item of %u bytes at %s "
+			  "fits in no leaf", btrfs_tree_text(tree->root->id).s,
+			  size, btrfs_key_text(key).s);
+}
+
+int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key, const void *data, uint32_t size,
+		      struct btrfs_spot *spot)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_spot at;
+	int err = size_check(fs, tree, key, size);
+
+	if (!err)
+		err = find(fs, tree, key);
+	if (err)
+		return err;
+	if (p->slot[0] < p->block[0]->nritems &&
+	    !btrfs_key_cmp(btrfs_block_key(p->block[0], p->slot[0]), key))
+		return btrfs_fail(fs, -EEXIST, "tree %s: key %s is there "
+				  "already", btrfs_tree_text(tree->root->id).s,
+				  btrfs_key_text(key).s);
+	mark(fs, tree);
+	err = leaf_ready(fs, tree, key,
+			 size + (uint32_t)sizeof(struct btrfs_item), true);
+	if (err)
+		return err;
+	leaf_open(fs, p->block[0], p->slot[0], key, size);
+	if (!p->slot[0])
+		fix_keys(tree, 0);
+	spot_at(tree, &at);
+	if (data)
+		memcpy(at.data, data, size);
+	else
+		memset(at.data, 0, size);
+	if (spot)
+		*spot = at;
+	return 0;
+}
+
+int btrfs_item_edit(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		    struct btrfs_key key, struct btrfs_spot *spot)
+{
+	int err = find_item(fs, tree, key);
+
+	if (err)
+		return err;
+	mark(fs, tree);
+	spot_at(tree, spot);
+	return 0;
+}
+
+int btrfs_item_resize(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key, uint32_t size,
+		      struct btrfs_spot *spot)
+{
+	struct btrfs_path *p = &tree->path;
+	uint32_t old;
+	int err = size_check(fs, tree, key, size);
+
+	if (!err)
+		err = find_item(fs, tree, key);
+	if (err)
+		return err;
+	mark(fs, tree);
+	old = btrfs_item_size(p->block[0], p->slot[0]);
+	if (size > old)
+		err = leaf_ready(fs, tree, key, size - old, false);
+	if (err)
+		return err;
+	leaf_resize(fs, p->block[0], p->slot[0], size);
+	spot_at(tree, spot);
+	return 0;
+}
+
+int btrfs_item_delete(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key)
+{
+	struct btrfs_path *p = &tree->path;
+	int err = find_item(fs, tree, key);
+
+	if (err)
+		return err;
+	mark(fs, tree);
+	leaf_remove(fs, p->block[0], p->slot[0], 1);
+	return leaf_shrunk(fs, tree, !p->slot[0]);
+}
+
+/* Those of one leaf; *next: where to go on, when *more. */
+static int leaf_delete(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       struct btrfs_key *from, struct btrfs_key to,
+		       unsigned max, unsigned *count, bool *more)
+{
+	struct btrfs_path *p = &tree->path;
+	struct btrfs_block *leaf;
+	unsigned slot, n = 0;
+	int err = find(fs, tree, *from);
+
+	if (err)
+		return err;
+	leaf = p->block[0];
+	slot = p->slot[0];
+	while (slot + n < leaf->nritems && n < max &&
+	       btrfs_key_cmp(btrfs_block_key(leaf, slot + n), to) <= 0)
+		n++;
+	*more = slot + n == leaf->nritems && p->has_high && n < max;
+	if (*more)
+		*from = p->high;
+	*count += n;
+	if (!n)
+		return 0;
+	mark(fs, tree);
+	leaf_remove(fs, leaf, slot, n);
+	return leaf_shrunk(fs, tree, !slot);
+}
+
+int btrfs_items_delete(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       struct btrfs_key from, struct btrfs_key to,
+		       unsigned max, unsigned *count)
+{
+	bool more = true;
+	int err = 0;
+
+	*count = 0;
+	while (!err && more && *count < max && btrfs_key_cmp(from, to) <= 0)
+		err = leaf_delete(fs, tree, &from, to, max - *count, count,
+				  &more);
+	return err;
+}
+
+int btrfs_item_rekey(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		     struct btrfs_key from, struct btrfs_key to)
+{
+	struct btrfs_path *p = &tree->path;
+	int err = find_item(fs, tree, from);
+
+	if (err)
+		return err;
+	mark(fs, tree);
+	btrfs_item(p->block[0], p->slot[0])->key = btrfs_key_put(to);
+	if (!p->slot[0])
+		fix_keys(tree, 0);
+	return 0;
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * edit.c - trees changed at random, against a model in memory
+ *
+ * The items are extended attributes of a subvolume's root directory: real ones,
+ * so that every checker knows them.  With a folder as argument the images are
+ * left there, for btrfs check (tests/interop/btrfs/edit.py).
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "trans.h"
+
+enum { SIZE = 96 << 20, ITEMS = 4000, ROOTS = 6 };
+
+static const char *keep; /* folder for images */
+
+struct item {
+	bool there;
+	uint16_t len;	/* of the value */
+	uint8_t fill;
+};
+
+struct model {
+	uint64_t id; /* of the subvolume */
+	struct item items[ITEMS];
+};
+
+struct vol {
+	uint8_t *bytes;
+	struct r3_btrfs_dev *dev;
+	struct r3_btrfs *fs;
+	unsigned max_len;
+	struct model m[ROOTS];
+	unsigned models;
+	uint64_t seed;
+	unsigned problems;
+	char first[512];
+};
+
+static uint64_t rnd(struct vol *v, uint64_t below)
+{
+	v->seed ^= v->seed << 13;
+	v->seed ^= v->seed >> 7;
+	v->seed ^= v->seed << 17;
+	return v->seed % below;
+}
+
+static void ok(struct vol *v, int err)
+{
+	if (err)
+		fail_msg("%s: %s", strerror(-err), r3_btrfs_why(v->fs));
+}
+
+static void vol_open(struct vol *v)
+{
+	struct r3_btrfs_options o = { .write = true };
+	struct r3_btrfs_why why;
+
+	if (r3_btrfs_open(v->dev, &o, &v->fs, &why))
+		fail_msg("%s", why.text);
+}
+
+static void problem(void *arg, const char *text)
+{
+	struct vol *v = arg;
+
+	if (!v->problems++)
+		snprintf(v->first, sizeof(v->first), "%s", text);
+}
+
+static void vol_check(struct vol *v)
+{
+	struct r3_btrfs_check_options o = { .data = true, .problem = problem,
+					    .arg = v };
+	struct r3_btrfs_check_result r;
+	struct r3_btrfs_why why;
+	struct r3_btrfs *fs;
+
+	if (r3_btrfs_open(v->dev, NULL, &fs, &why))
+		fail_msg("%s", why.text);
+	if (r3_btrfs_check(fs, &o, &r))
+		fail_msg("%s", r3_btrfs_why(fs));
+	r3_btrfs_close(fs);
+	if (v->problems)
+		fail_msg("%u problems; %s", v->problems, v->first);
+}
+
+static void vol_reopen(struct vol *v)
+{
+	r3_btrfs_close(v->fs);
+	vol_check(v);
+	vol_open(v);
+}
+
+static void vol_init(struct vol *v, uint32_t nodesize, bool bgt,
+		     const char *dir)
+{
+	struct r3_btrfs_mkfs_options o = { .size = SIZE, .nodesize = nodesize,
+					   .block_group_tree = bgt,
+					   .rootdir = dir };
+	struct r3_btrfs_mkfs_result r;
+	struct r3_btrfs_why why;
+
+	memset(v, 0, sizeof(*v));
+	v->seed = 88172645463325252;
+	v->bytes = calloc(1, SIZE);
+	assert_int_equal(r3_btrfs_dev_mem(v->bytes, SIZE, &v->dev), 0);
+	if (r3_btrfs_mkfs(v->dev, &o, &r, &why))
+		fail_msg("%s", why.text);
+	v->max_len = nodesize - 101 - 25 - 30 - 11;
+	v->m[0].id = R3_BTRFS_TOP;
+	v->models = 1;
+	vol_open(v);
+}
+
+static void vol_fini(struct vol *v, const char *name)
+{
+	char path[256];
+	int fd;
+
+	r3_btrfs_close(v->fs);
+	vol_check(v);
+	if (keep) {
+		snprintf(path, sizeof(path), "%s/%s.img", keep, name);
+		fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+		assert_int_equal(write(fd, v->bytes, SIZE), SIZE);
+		close(fd);
+	}
+	r3_btrfs_dev_close(v->dev);
+	free(v->bytes);
+}
+
+/* ---- items --------------------------------------------------------------- */
+
+static unsigned item_name(unsigned i, char *name)
+{
+	return (unsigned)sprintf(name, "user.%06u", i);
+}
+
+static struct btrfs_key item_key(unsigned i)
+{
+	char name[16];
+	unsigned len = item_name(i, name);
+
+	return KEY(R3_BTRFS_ROOT_INO, BTRFS_XATTR_ITEM,
+		   btrfs_name_hash(name, len));
+}
+
+static void item_fill(struct vol *v, struct btrfs_spot *spot, unsigned i,
+		      const struct item *item)
+{
+	struct btrfs_dir_item *d = (void *)spot->data;
+	unsigned len;
+	char name[16];
+
+	len = item_name(i, name);
+	*d = (struct btrfs_dir_item){
+		.transid = to_le64(btrfs_transid(v->fs)),
+		.data_len = to_le16(item->len),
+		.name_len = to_le16((uint16_t)len), .type = BTRFS_FT_XATTR,
+	};
+	memcpy(d + 1, name, len);
+	memset((char *)(d + 1) + len, item->fill, item->len);
+}
+
+static uint32_t item_size(const struct item *item)
+{
+	return (uint32_t)sizeof(struct btrfs_dir_item) + 11 + item->len;
+}
+
+static uint16_t random_len(struct vol *v)
+{
+	switch (rnd(v, 8)) {
+	case 0:
+		return (uint16_t)v->max_len;
+	case 1:
+		return (uint16_t)rnd(v, v->max_len + 1);
+	default:
+		return (uint16_t)rnd(v, 100);
+	}
+}
+
+static void change(struct vol *v, struct model *m, unsigned i, bool del)
+{
+	struct item *item = &m->items[i];
+	struct btrfs_tree *tree;
+	struct btrfs_spot spot;
+
+	ok(v, btrfs_trans_start(v->fs, 1, del ? BTRFS_FREES : BTRFS_USES));
+	ok(v, btrfs_tree_get(v->fs, m->id, &tree));
+	if (del && !item->there) {
+		assert_int_equal(btrfs_item_delete(v->fs, tree, item_key(i)),
+				 -ENOENT);
+	} else if (del) {
+		ok(v, btrfs_item_delete(v->fs, tree, item_key(i)));
+		item->there = false;
+	} else {
+		item->len = random_len(v);
+		item->fill = (uint8_t)rnd(v, 256);
+		if (item->there)
+			ok(v, btrfs_item_resize(v->fs, tree, item_key(i),
+						item_size(item), &spot));
+		else
+			ok(v, btrfs_item_insert(v->fs, tree, item_key(i), NULL,
+						item_size(item), &spot));
+		item_fill(v, &spot, i, item);
+		item->there = true;
+	}
+	ok(v, btrfs_trans_end(v->fs, 0));
+}
+
+struct walk {
+	const struct model *m;
+	unsigned seen;
+};
+
+static int each(void *arg, const char *name, size_t name_len,
+		const void *value, size_t len)
+{
+	struct walk *w = arg;
+	const struct item *item;
+	uint8_t want[65536];
+	char text[12] = "";
+
+	assert_int_equal(name_len, 11);
+	memcpy(text, name, name_len);
+	item = &w->m->items[strtoul(text + 5, NULL, 10)];
+	assert_true(item->there);
+	assert_int_equal(len, item->len);
+	memset(want, item->fill, len);
+	assert_memory_equal(value, want, len);
+	w->seen++;
+	return 0;
+}
+
+static void compare(struct vol *v)
+{
+	for (unsigned n = 0; n < v->models; n++) {
+		struct r3_btrfs_inode in = { v->m[n].id, R3_BTRFS_ROOT_INO };
+		struct walk w = { .m = &v->m[n] };
+		unsigned want = 0;
+
+		ok(v, r3_btrfs_each_xattr(v->fs, in, each, &w));
+		for (unsigned i = 0; i < ITEMS; i++)
+			want += v->m[n].items[i].there;
+		assert_int_equal(w.seen, want);
+	}
+}
+
+static void change_some(struct vol *v, unsigned times, unsigned del_of_8)
+{
+	for (unsigned i = 0; i < times; i++)
+		change(v, &v->m[rnd(v, v->models)],
+		       (unsigned)rnd(v, ITEMS), rnd(v, 8) < del_of_8);
+}
+
+static void delete_all(struct vol *v, struct model *m)
+{
+	struct btrfs_tree *tree;
+	unsigned count = 1;
+
+	while (count) {
+		ok(v, btrfs_trans_start(v->fs, 50, BTRFS_FREES));
+		ok(v, btrfs_tree_get(v->fs, m->id, &tree));
+		ok(v, btrfs_items_delete(v->fs, tree,
+			KEY(R3_BTRFS_ROOT_INO, BTRFS_XATTR_ITEM, 0),
+			KEY(R3_BTRFS_ROOT_INO, BTRFS_XATTR_ITEM, UINT64_MAX),
+			50, &count));
+		ok(v, btrfs_trans_end(v->fs, 0));
+	}
+	memset(m->items, 0, sizeof(m->items));
+	assert_int_equal(tree->root->level, 0);
+}
+
+/* ---- tests --------------------------------------------------------------- */
+
+static void random_changes(struct vol *v)
+{
+	for (unsigned round = 0; round < 6; round++) {
+		change_some(v, 1500, round < 3 ? 2 : 6);
+		compare(v);
+		ok(v, r3_btrfs_sync(v->fs));
+		compare(v);
+		if (round % 2)
+			vol_reopen(v);
+	}
+	delete_all(v, &v->m[0]);
+	compare(v);
+	ok(v, r3_btrfs_sync(v->fs));
+}
+
+static void changes_4k(void **state)
+{
+	struct vol v;
+
+	(void)state;
+	vol_init(&v, 4096, false, NULL);
+	random_changes(&v);
+	vol_fini(&v, "changes_4k");
+}
+
+static void changes_16k(void **state)
+{
+	struct vol v;
+
+	(void)state;
+	vol_init(&v, 16384, true, NULL);
+	random_changes(&v);
+	vol_fini(&v, "changes_16k");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(changes_4k),
+		cmocka_unit_test(changes_16k),
+	};
+
+	keep = argc > 1 ? argv[1] : NULL;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
