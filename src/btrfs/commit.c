@@ -170,7 +170,7 @@ static int flush(struct r3_btrfs *fs)
 static int settle(struct r3_btrfs *fs)
 {
 	struct btrfs_tree *root_tree;
-	bool again = true;
+	bool again = true, groups = false;
 	int err = btrfs_tree_get(fs, BTRFS_ROOT_TREE, &root_tree);
 
 	/* The super block's generation is that of the root tree's root. */
@@ -191,7 +191,8 @@ static int settle(struct r3_btrfs *fs)
 			err = btrfs_refs_run(fs);
 		}
 		if (!err)
-			err = btrfs_groups_write(fs, &again);
+			err = btrfs_groups_write(fs, &groups);
+		again |= groups;
 	}
 	return err;
 }
