@@ -343,6 +343,13 @@ static const struct r3_opt scrub_opts[] = {
 	{ 0 },
 };
 
+static const struct r3_opt receive_opts[] = {
+	{ .name = "file", .arg = "FILE", .letter = 'f',
+	  .help = "read there, not from standard input" },
+	JSON,
+	{ 0 },
+};
+
 static const struct r3_opt check_opts[] = {
 	WHICH, JSON,
 	{ .name = "data",
@@ -446,6 +453,9 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,
 	  .max_args = 2, .opts = send_opts, .run = run_send,
 	  .summary = "write a read-only subvolume as a stream" },
+	{ .name = "receive", .args = "IMAGE [DIR]", .min_args = 1,
+	  .max_args = 2, .opts = receive_opts, .run = r3_btrfs_cmd_receive,
+	  .summary = "make the subvolumes that a stream tells of" },
 	{ .name = "stream", .sub = stream_cmds,
 	  .summary = "look at send streams" },
 	{ 0 },
