@@ -189,9 +189,8 @@ out:
 	return err;
 }
 
-/* The entry of that name in a packed item. */
-static const struct btrfs_dir_item *find_packed(struct r3_span s,
-						const char *name, size_t len)
+const struct btrfs_dir_item *btrfs_dir_item_pick(struct r3_span s,
+						 const char *name, size_t len)
 {
 	while (s.len) {
 		const struct btrfs_dir_item *d = r3_take(&s, sizeof(*d));
@@ -220,7 +219,8 @@ int r3_btrfs_lookup_at(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 	if (!err && c.key.offset != hash)
 		err = -ENOENT;
 	if (!err) {
-		d = find_packed((struct r3_span){ c.data, c.size }, name, len);
+		d = btrfs_dir_item_pick((struct r3_span){ c.data, c.size },
+					name, len);
 		err = d ? entry_fill(fs, dir, d, out) : -ENOENT;
 		out->index = 0;
 	}
@@ -317,8 +317,8 @@ int r3_btrfs_get_xattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		return -ENODATA;
 	err = seek_in(fs, &c, in, BTRFS_XATTR_ITEM, hash);
 	if (!err && c.key.offset == hash)
-		d = find_packed((struct r3_span){ c.data, c.size }, name,
-				name_len);
+		d = btrfs_dir_item_pick((struct r3_span){ c.data, c.size },
+					name, name_len);
 	if (err == -ENOENT || (!err && !d))
 		err = -ENODATA;
 	if (!err) {

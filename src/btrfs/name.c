@@ -24,20 +24,6 @@ int btrfs_name_fail(struct r3_btrfs *fs, int err, const char *name, size_t len)
 					      strerror(-err));
 }
 
-const struct btrfs_dir_item *btrfs_dir_item_pick(struct r3_span s,
-						 const char *name, size_t len)
-{
-	while (s.len) {
-		const struct btrfs_dir_item *d = r3_take(&s, sizeof(*d));
-		const void *its = r3_take(&s, le16(d->name_len));
-
-		r3_take(&s, le16(d->data_len));
-		if (le16(d->name_len) == len && !memcmp(its, name, len))
-			return d;
-	}
-	return NULL;
-}
-
 static struct btrfs_key item_key(uint64_t dir, const char *name, size_t len)
 {
 	return KEY(dir, BTRFS_DIR_ITEM, btrfs_name_hash(name, len));

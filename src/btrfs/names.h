@@ -28,9 +28,6 @@ int btrfs_node_read(struct r3_btrfs *fs, struct btrfs_tree *tree,
 int btrfs_node_get_dir(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		       struct btrfs_node *out); /* -ENOTDIR */
 
-/* The entry with this name in the data of an item, or NULL. */
-const struct btrfs_dir_item *btrfs_dir_item_pick(struct r3_span s,
-						 const char *name, size_t len);
 static inline size_t btrfs_dir_item_size(const struct btrfs_dir_item *d)
 {
 	return sizeof(*d) + le16(d->name_len) + le16(d->data_len);

@@ -14,7 +14,7 @@
 
 enum {
 	AT_ONCE = 16, /* items of an inode that goes in one operation */
-	STEP = 128,   /* items of a larger one, that go in one operation */
+	STEP = 64,    /* items of a larger one, that go in one operation */
 };
 
 static struct btrfs_key orphan_key(uint64_t ino)
@@ -142,7 +142,7 @@ static int remove_orphan(struct r3_btrfs *fs, struct btrfs_node *node)
 	int err = 0;
 
 	while (!err && !done) {
-		err = btrfs_trans_start(fs, 3 * STEP, BTRFS_FREES);
+		err = btrfs_trans_start(fs, STEP + 2, BTRFS_FREES);
 		if (!err)
 			err = btrfs_trans_end(fs, remove_step(fs, node,
 							      &done));
@@ -191,7 +191,7 @@ static int finish_truncate(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (has_data(node) &&
 	    r3_align_up(le64(node->item.size), BTRFS_SECTOR, &end)) {
 		while (!err && !done) {
-			err = btrfs_trans_start(fs, 3 * STEP, BTRFS_FREES);
+			err = btrfs_trans_start(fs, STEP + 2, BTRFS_FREES);
 			if (err)
 				return err;
 			err = btrfs_file_drop(fs, node, end, UINT64_MAX, STEP,

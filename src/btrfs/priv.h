@@ -359,7 +359,10 @@ int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
 		      const uint8_t *data, size_t len, bool *ok,
 		      uint64_t *bad);
 
-/* inode.c: what a directory entry says of an inode with this mode */
+/* inode.c: the entry of that name in a packed item, or NULL */
+const struct btrfs_dir_item *btrfs_dir_item_pick(struct r3_span s,
+						 const char *name, size_t len);
+/* What a directory entry says of an inode with this mode. */
 uint8_t btrfs_type_of_mode(uint32_t mode);
 
 #endif

@@ -137,7 +137,9 @@ static int load(struct r3_btrfs *fs)
 		err = btrfs_chunks_load(fs);
 	if (!err)
 		err = load_roots(fs);
-	return !err && fs->opts.write ? btrfs_trans_open(fs) : err;
+	if (!err && fs->opts.write)
+		err = btrfs_trans_open(fs);
+	return !err && fs->opts.write ? btrfs_orphans_clean(fs) : err;
 }
 
 int r3_btrfs_open(struct r3_btrfs_dev *dev,
@@ -172,6 +174,8 @@ void r3_btrfs_close(struct r3_btrfs *fs)
 		return;
 	free(fs->drop);
 	btrfs_packer_close(fs);
+	btrfs_holds_free(fs);
+	btrfs_names_free(fs);
 	btrfs_trans_close(fs);
 	btrfs_cache_fini(fs);
 	free(fs->chunks);
