@@ -402,6 +402,56 @@ static const struct r3_opt unmount_opts[] = { /* order: cmd_btrfs_mount.c */
 	{ 0 },
 };
 
+static const struct r3_opt mkdir_opts[] = {
+	{ .name = "parents", .letter = 'p',
+	  .help = "make what is missing on the way; there already is fine" },
+	{ .name = "mode", .arg = "MODE", .letter = 'm',
+	  .help = "as of chmod(1); usually 777 without the umask" },
+	{ 0 },
+};
+
+static const struct r3_opt rm_opts[] = {
+	{ .name = "recursive", .letter = 'r',
+	  .help = "directories with all that is in them" },
+	{ .name = "force", .letter = 'f',
+	  .help = "what is not there is no failure" },
+	{ 0 },
+};
+
+static const struct r3_opt mv_opts[] = {
+	{ .name = "no-replace", .letter = 'n',
+	  .help = "fail where there is something" },
+	{ .name = "exchange", .help = "two paths change places" },
+	{ 0 },
+};
+
+static const struct r3_opt ln_opts[] = {
+	{ .name = "symbolic", .letter = 's', .help = "a symbolic link" },
+	{ 0 },
+};
+
+static const struct r3_opt xattr_set_opts[] = {
+	{ .name = "hex", .help = "VALUE is hexadecimal, two digits a byte" },
+	{ 0 },
+};
+
+static const struct r3_cmd xattr_cmds[] = {
+	{ .name = "list", .args = "IMAGE PATH", .min_args = 2, .max_args = 2,
+	  .opts = json_opts, .run = r3_btrfs_cmd_xattr_show,
+	  .summary = "names of all extended attributes" },
+	{ .name = "get", .args = "IMAGE PATH NAME", .min_args = 3,
+	  .max_args = 3, .opts = json_opts, .run = r3_btrfs_cmd_xattr_show,
+	  .summary = "the value of one, as it is" },
+	{ .name = "set", .args = "IMAGE PATH NAME VALUE", .min_args = 4,
+	  .max_args = 4, .opts = xattr_set_opts,
+	  .run = r3_btrfs_cmd_xattr_set,
+	  .summary = "set one" },
+	{ .name = "remove", .args = "IMAGE PATH NAME...", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .run = r3_btrfs_cmd_xattr_remove,
+	  .summary = "remove some" },
+	{ 0 },
+};
+
 static const struct r3_cmd stream_cmds[] = {
 	{ .name = "dump", .args = "[FILE]", .max_args = 1,
 	  .opts = stream_opts, .run = run_stream_dump,
@@ -433,6 +483,27 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "get", .args = "IMAGE PATH DEST", .min_args = 3,
 	  .max_args = 3, .opts = plain_opts, .run = r3_btrfs_cmd_get,
 	  .summary = "copy a file or a tree out of the image" },
+	{ .name = "mkdir", .args = "IMAGE PATH...", .min_args = 2,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = mkdir_opts,
+	  .run = r3_btrfs_cmd_mkdir, .summary = "make directories" },
+	{ .name = "rm", .args = "IMAGE PATH...", .min_args = 2,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = rm_opts,
+	  .run = r3_btrfs_cmd_rm, .summary = "remove files or trees" },
+	{ .name = "mv", .args = "IMAGE PATH... DEST", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = mv_opts,
+	  .run = r3_btrfs_cmd_mv,
+	  .summary = "rename, or move into a directory" },
+	{ .name = "ln", .args = "IMAGE TARGET PATH", .min_args = 3,
+	  .max_args = 3, .opts = ln_opts, .run = r3_btrfs_cmd_ln,
+	  .summary = "another name for a file, or a symbolic link" },
+	{ .name = "chmod", .args = "IMAGE MODE PATH...", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .run = r3_btrfs_cmd_chmod,
+	  .summary = "change modes" },
+	{ .name = "chown", .args = "IMAGE USER:GROUP PATH...", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .run = r3_btrfs_cmd_chown,
+	  .summary = "change owners" },
+	{ .name = "xattr", .sub = xattr_cmds,
+	  .summary = "extended attributes" },
 	{ .name = "dump", .args = "IMAGE TREE", .min_args = 2, .max_args = 2,
 	  .opts = json_opts, .run = run_dump,
 	  .summary = "print every item of a tree" },

@@ -40,5 +40,14 @@ int r3_btrfs_cmd_unmount(const struct r3_args *args);
 int r3_btrfs_cmd_receive(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
 int r3_btrfs_cmd_scrub(const struct r3_args *args);
+int r3_btrfs_cmd_mkdir(const struct r3_args *args);
+int r3_btrfs_cmd_rm(const struct r3_args *args);
+int r3_btrfs_cmd_mv(const struct r3_args *args);
+int r3_btrfs_cmd_ln(const struct r3_args *args);
+int r3_btrfs_cmd_chmod(const struct r3_args *args);
+int r3_btrfs_cmd_chown(const struct r3_args *args);
+int r3_btrfs_cmd_xattr_show(const struct r3_args *args);
+int r3_btrfs_cmd_xattr_set(const struct r3_args *args);
+int r3_btrfs_cmd_xattr_remove(const struct r3_args *args);
 
 #endif

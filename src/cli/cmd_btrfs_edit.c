@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cmd_btrfs_edit.c - ring3 btrfs mkdir, rm, mv, ln
+ *
+ * All that one invocation does becomes one commit: after a failure nothing has
+ * changed.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd_btrfs_edit.h"
+
+enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BATCH = 256 };
+
+/* ---- paths -----------------------------------------------------------------*/
+
+/* Errors that are of the path as the user gave it; the library knows only
+ * parts of it. */
+static bool is_plain(int err)
+{
+	return err == -ENOENT || err == -EEXIST || err == -ENOTDIR ||
+	       err == -EISDIR || err == -ENAMETOOLONG;
+}
+
+int edit_fail(const struct btrfs_image *img, const char *path, int err)
+{
+	const char *why = r3_btrfs_why(img->fs);
+
+	fprintf(stderr, "%s: ", img->name);
+	r3_btrfs_print_name(stderr, path, strlen(path), false);
+	fprintf(stderr, ": %s\n", is_plain(err) || !*why ? strerror(-err)
+							  : why);
+	return err;
+}
+
+int edit_lookup(const struct btrfs_image *img, const char *path,
+		struct r3_btrfs_inode *in, struct r3_btrfs_stat *st)
+{
+	int err = r3_btrfs_lookup(img->fs, path, in);
+
+	if (!err)
+		err = r3_btrfs_stat(img->fs, *in, st);
+	return err ? edit_fail(img, path, err) : 0;
+}
+
+/* "a/b/c//" -> "a/b" and "c" */
+static int split(const char *path, char *parent, struct edit_place *out)
+{
+	size_t end = strlen(path), start;
+
+	if (end >= R3_BTRFS_PATH_MAX)
+		return -ENAMETOOLONG;
+	while (end && path[end - 1] == '/')
+		end--;
+	for (start = end; start && path[start - 1] != '/'; start--)
+		;
+	out->len = end - start;
+	if (out->len > R3_BTRFS_NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(out->name, path + start, out->len);
+	out->name[out->len] = 0;
+	memcpy(parent, path, start);
+	parent[start] = 0;
+	if (!out->len || !strcmp(out->name, ".") || !strcmp(out->name, ".."))
+		return -EINVAL;
+	return 0;
+}
+
+int edit_place(const struct btrfs_image *img, const char *path,
+	       struct edit_place *out)
+{
+	char parent[R3_BTRFS_PATH_MAX];
+	int err = split(path, parent, out);
+
+	if (err == -EINVAL) {
+		fprintf(stderr, "%s: %s: a name is needed at the end\n",
+			img->name, path);
+		return err;
+	}
+	if (!err)
+		err = r3_btrfs_lookup(img->fs, parent, &out->dir);
+	return err ? edit_fail(img, path, err) : 0;
+}
+
+int edit_save(struct btrfs_image *img, int err)
+{
+	if (!err)
+		return btrfs_save_image(img, 0);
+	btrfs_close_image(img, 0);
+	return R3_EXIT_FAILED;
+}
+
+mode_t edit_umask(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
+/* ---- mkdir -----------------------------------------------------------------*/
+
+/* A new inode belongs to who runs this, or as its directory says. */
+static int own_new(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		   struct r3_btrfs_new *what)
+{
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(img->fs, dir, &st);
+
+	what->uid = geteuid();
+	what->gid = getegid();
+	if (!err && st.st.st_mode & S_ISGID) {
+		what->gid = st.st.st_gid;
+		if (S_ISDIR(what->mode))
+			what->mode |= S_ISGID;
+	}
+	return err;
+}
+
+static int mkdir_one(const struct btrfs_image *img, const char *path,
+		     mode_t mode)
+{
+	struct r3_btrfs_new what = { .mode = S_IFDIR | mode };
+	struct r3_btrfs_inode in;
+	struct edit_place at;
+	int err = edit_place(img, path, &at);
+
+	if (err)
+		return err;
+	err = own_new(img, at.dir, &what);
+	if (!err)
+		err = r3_btrfs_make(img->fs, at.dir, at.name, at.len, &what,
+				    &in);
+	return err ? edit_fail(img, path, err) : 0;
+}
+
+/* Each directory on the way that is not there. */
+static int mkdir_parents(const struct btrfs_image *img, const char *path,
+			 mode_t mode)
+{
+	char part[R3_BTRFS_PATH_MAX];
+	struct r3_btrfs_inode in;
+	size_t at = 0;
+	int err = 0;
+
+	if (strlen(path) >= sizeof(part))
+		return edit_fail(img, path, -ENAMETOOLONG);
+	while (!err && path[at += strspn(path + at, "/")]) {
+		at += strcspn(path + at, "/");
+		memcpy(part, path, at);
+		part[at] = 0;
+		err = r3_btrfs_lookup(img->fs, part, &in);
+		if (err == -ENOENT)
+			err = mkdir_one(img, part,
+					path[at + strspn(path + at, "/")]
+						? 0777 & ~edit_umask() : mode);
+		else if (err)
+			edit_fail(img, part, err);
+	}
+	return err;
+}
+
+/* What is there already has to be a directory. */
+static int mkdir_there(const struct btrfs_image *img, const char *path)
+{
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	int err = edit_lookup(img, path, &in, &st);
+
+	if (!err && !S_ISDIR(st.st.st_mode))
+		err = edit_fail(img, path, -EEXIST);
+	return err;
+}
+
+int r3_btrfs_cmd_mkdir(const struct r3_args *args)
+{
+	const char *text = r3_cli_opt(args, "mode");
+	bool parents = r3_cli_opt(args, "parents");
+	mode_t mode = 0777 & ~edit_umask();
+	struct btrfs_image img;
+	int err;
+
+	if (text && !edit_parse_mode(text, S_IFDIR | 0777, &mode))
+		return r3_cli_usage(args, "'%s' is no mode, as 755 or u=rwx",
+				    text);
+	err = btrfs_open_image_rw(args->pos[0], NULL, &img);
+	if (err)
+		return err;
+	for (unsigned i = 1; !err && i < args->count; i++) {
+		if (!parents)
+			err = mkdir_one(&img, args->pos[i], mode);
+		else
+			err = mkdir_parents(&img, args->pos[i], mode);
+		if (!err)
+			err = mkdir_there(&img, args->pos[i]);
+	}
+	return edit_save(&img, err);
+}
+
+/* ---- rm --------------------------------------------------------------------*/
+
+struct names { /* of one directory, as many as fit */
+	unsigned count;
+	struct {
+		struct r3_btrfs_inode in;
+		uint8_t type;
+		char name[R3_BTRFS_NAME_MAX + 1];
+	} p[BATCH];
+};
+
+static int gather(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct names *n = arg;
+
+	n->p[n->count].in = e->in;
+	n->p[n->count].type = e->type;
+	strcpy(n->p[n->count].name, e->name);
+	return ++n->count == BATCH;
+}
+
+static int rm_content(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		      unsigned depth);
+
+static int rm_entry(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		    const char *name, struct r3_btrfs_inode in, uint8_t type,
+		    unsigned depth)
+{
+	int err = 0;
+
+	if (type != DT_DIR)
+		return r3_btrfs_unlink(img->fs, dir, name, strlen(name));
+	/* rmdir says what to do about a subvolume */
+	if (in.subvol == dir.subvol)
+		err = rm_content(img, in, depth + 1);
+	return err ? err : r3_btrfs_rmdir(img->fs, dir, name, strlen(name));
+}
+
+/* Names are gathered first: a listing does not outlive a change. */
+static int rm_content(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		      unsigned depth)
+{
+	struct names *n = malloc(sizeof(*n));
+	int err = n ? 0 : -ENOMEM;
+
+	if (depth == DEPTH_MAX)
+		err = -ELOOP;
+	do {
+		if (!err) {
+			n->count = 0;
+			err = r3_btrfs_each_entry(img->fs, dir, 0, gather, n);
+		}
+		if (err == 1)
+			err = 0;
+		for (unsigned i = 0; !err && i < n->count; i++)
+			err = rm_entry(img, dir, n->p[i].name, n->p[i].in,
+				       n->p[i].type, depth);
+	} while (!err && n->count == BATCH);
+	free(n);
+	return err;
+}
+
+static int rm_one(const struct btrfs_image *img, const char *path,
+		  bool recursive, bool force)
+{
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	struct edit_place at;
+	bool dir;
+	int err;
+
+	if (force && r3_btrfs_lookup(img->fs, path, &in) == -ENOENT)
+		return 0;
+	err = edit_place(img, path, &at);
+	if (!err)
+		err = edit_lookup(img, path, &in, &st);
+	if (err)
+		return err;
+	dir = S_ISDIR(st.st.st_mode);
+	if (dir && !recursive) {
+		fprintf(stderr, "%s: %s: a directory; --recursive removes it "
+			"with all that is in it\n", img->name, path);
+		return -EISDIR;
+	}
+	err = rm_entry(img, at.dir, at.name, in, dir ? DT_DIR : DT_REG, 0);
+	return err ? edit_fail(img, path, err) : 0;
+}
+
+int r3_btrfs_cmd_rm(const struct r3_args *args)
+{
+	bool recursive = r3_cli_opt(args, "recursive");
+	bool force = r3_cli_opt(args, "force");
+	struct btrfs_image img;
+	int err = btrfs_open_image_rw(args->pos[0], NULL, &img);
+
+	if (err)
+		return err;
+	for (unsigned i = 1; !err && i < args->count; i++)
+		err = rm_one(&img, args->pos[i], recursive, force);
+	return edit_save(&img, err);
+}
+
+/* ---- mv, ln ----------------------------------------------------------------*/
+
+/* Where @source goes: to the path @dest, or into it when it is a directory. */
+static int dest_place(const struct btrfs_image *img, const char *source,
+		      const char *dest, bool into, struct edit_place *out)
+{
+	char unused[R3_BTRFS_PATH_MAX];
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	int err;
+
+	err = r3_btrfs_lookup(img->fs, dest, &in);
+	if (!err)
+		err = r3_btrfs_stat(img->fs, in, &st);
+	if (!err && S_ISDIR(st.st.st_mode)) {
+		out->dir = in;
+		err = split(source, unused, out);
+		return err ? edit_fail(img, source, err) : 0;
+	}
+	if (into)
+		return edit_fail(img, dest, err ? err : -ENOTDIR);
+	return edit_place(img, dest, out);
+}
+
+int r3_btrfs_cmd_mv(const struct r3_args *args)
+{
+	const char *dest = args->pos[args->count - 1];
+	bool exchange = r3_cli_opt(args, "exchange");
+	unsigned flags = exchange ? RENAME_EXCHANGE :
+			 r3_cli_opt(args, "no-replace") ? RENAME_NOREPLACE : 0;
+	struct edit_place from, to;
+	struct btrfs_image img;
+	int err;
+
+	if (exchange && args->count > 3)
+		return r3_cli_usage(args, "--exchange takes two paths");
+	err = btrfs_open_image_rw(args->pos[0], NULL, &img);
+	if (err)
+		return err;
+	for (unsigned i = 1; !err && i + 1 < args->count; i++) {
+		const char *path = args->pos[i];
+
+		err = edit_place(&img, path, &from);
+		if (!err && exchange)
+			err = edit_place(&img, dest, &to);
+		else if (!err)
+			err = dest_place(&img, path, dest, args->count > 3,
+					 &to);
+		if (err)
+			break;
+		err = r3_btrfs_rename(img.fs, from.dir, from.name, from.len,
+				      to.dir, to.name, to.len, flags);
+		if (err)
+			edit_fail(&img, err == -EEXIST ? dest : path, err);
+	}
+	return edit_save(&img, err);
+}
+
+static int ln_symbolic(const struct btrfs_image *img, const char *target,
+		       const struct edit_place *at)
+{
+	struct r3_btrfs_new what = { .mode = S_IFLNK | 0777,
+				     .target = target };
+	struct r3_btrfs_inode in;
+	int err = own_new(img, at->dir, &what);
+
+	return err ? err : r3_btrfs_make(img->fs, at->dir, at->name, at->len,
+					 &what, &in);
+}
+
+int r3_btrfs_cmd_ln(const struct r3_args *args)
+{
+	const char *target = args->pos[1], *path = args->pos[2];
+	bool symbolic = r3_cli_opt(args, "symbolic");
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	struct btrfs_image img;
+	struct edit_place at;
+	int err = btrfs_open_image_rw(args->pos[0], NULL, &img);
+
+	if (err)
+		return err;
+	if (!symbolic)
+		err = edit_lookup(&img, target, &in, &st);
+	if (!err)
+		err = dest_place(&img, target, path, false, &at);
+	if (err)
+		return edit_save(&img, err);
+	err = symbolic ? ln_symbolic(&img, target, &at)
+		       : r3_btrfs_link(img.fs, in, at.dir, at.name, at.len);
+	if (err)
+		edit_fail(&img, path, err);
+	return edit_save(&img, err);
+}
