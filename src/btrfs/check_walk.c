@@ -484,16 +484,17 @@ static int walk_tree(struct walk *w)
 	}
 	for (size_t i = 0; i < c->dead.n; i++)
 		dead |= c->dead.p[i] == w->root.id;
+	/* A dead subvolume counts until its last block is gone. */
+	if (c->qcount && w->content)
+		qcount_ok(c, btrfs_qcount_root(c->qcount,
+					       c->blocks.p[index].extent,
+					       w->root.id));
 	if (!w->content || dead)
 		return 0;
 	c->res.subvolumes++;
 	s = &c->blocks.p[index].sums;
 	c->res.inodes += s->inodes;
 	c->res.files += s->files;
-	if (c->qcount)
-		qcount_ok(c, btrfs_qcount_root(c->qcount,
-					       c->blocks.p[index].extent,
-					       w->root.id));
 	return sums_fit(s) ? 0 : check_subvolume(c, &w->root);
 }
 

@@ -162,16 +162,16 @@ static struct btrfs_expect child_expect(const struct btrfs_drop *d,
 
 /* This tree's reference to a block that others keep. */
 static int drop_kept(struct r3_btrfs *fs, const struct btrfs_drop *d,
-		     uint64_t bytenr, unsigned level)
+		     uint64_t bytenr, const struct btrfs_expect *e)
 {
 	struct btrfs_ref ref = {
 		.bytenr = bytenr,
 		.len = fs->nodesize,
 		.root = d->id,
-		.parent = parent_of(d, level),
-		.level = (uint8_t)level,
+		.parent = parent_of(d, (unsigned)e->level),
+		.level = (uint8_t)e->level,
 	};
-	int err = btrfs_quota_subtree(fs, d->id, bytenr, (uint8_t)level);
+	int err = btrfs_quota_subtree(fs, bytenr, e);
 
 	return err ? err : btrfs_ref_drop(fs, &ref);
 }
@@ -203,8 +203,7 @@ static int child(struct r3_btrfs *fs, struct btrfs_drop *d,
 		return 0;
 	}
 	f->slot++;
-	return d->share >= 0 ? 0 : drop_kept(fs, d, bytenr,
-					     (unsigned)e.level);
+	return d->share >= 0 ? 0 : drop_kept(fs, d, bytenr, &e);
 }
 
 static void leave(struct btrfs_drop *d)
@@ -254,7 +253,7 @@ static int share_end(struct r3_btrfs *fs, struct btrfs_drop *d,
 		f->slot = 0;
 		return 0;
 	}
-	err = drop_kept(fs, d, f->bytenr, b->level);
+	err = drop_kept(fs, d, f->bytenr, &f->expect);
 	leave(d);
 	return err;
 }

@@ -53,9 +53,17 @@ struct btrfs_qcount {
 	size_t unions_size, unions_used;
 };
 
+#define NO_NODE UINT32_MAX
+
 struct btrfs_qcount *btrfs_qcount_new(void)
 {
-	return calloc(1, sizeof(struct btrfs_qcount));
+	struct btrfs_qcount *q = calloc(1, sizeof(*q));
+
+	if (q && !vec_push(&q->sets, (struct set){ 0 })) {
+		free(q);
+		return NULL;
+	}
+	return q;
 }
 
 void btrfs_qcount_free(struct btrfs_qcount *q)
@@ -240,6 +248,42 @@ static uint32_t unite(struct btrfs_qcount *q, uint32_t a, uint32_t b)
 	return result;
 }
 
+bool btrfs_qcount_member(struct btrfs_qcount *q, uint64_t subvol)
+{
+	return btrfs_qcount_root(q, NO_NODE, subvol);
+}
+
+bool btrfs_qcount_set(struct btrfs_qcount *q, const uint32_t *members,
+		      uint32_t count, uint32_t *set)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (q->members.n >= MEMBERS_MAX ||
+		    !vec_push(&q->members, members[i]))
+			return false;
+	}
+	*set = count ? intern(q, count) : 0;
+	return *set || !count;
+}
+
+bool btrfs_qcount_unite(struct btrfs_qcount *q, uint32_t a, uint32_t b,
+			uint32_t *set)
+{
+	*set = unite(q, a, b);
+	return *set || (!a && !b);
+}
+
+const uint32_t *btrfs_qcount_members(const struct btrfs_qcount *q,
+				     uint32_t set, uint32_t *count)
+{
+	*count = q->sets.p[set].count;
+	return q->members.p + q->sets.p[set].first;
+}
+
+void btrfs_qcount_add(struct btrfs_qcount *q, uint32_t set, uint64_t bytes)
+{
+	q->sets.p[set].bytes += bytes;
+}
+
 /* ---- counting ------------------------------------------------------------ */
 
 /* Sort edges by the level of the child, highest first. */
@@ -286,11 +330,12 @@ static bool sets_of_nodes(struct btrfs_qcount *q)
 {
 	uint32_t set;
 
-	if (!vec_push(&q->sets, (struct set){ 0 }))
-		return false;
 	for (uint32_t i = 0; i < q->subvols.n; i++) {
-		struct node *n = &q->nodes.p[q->root_nodes.p[i]];
+		struct node *n;
 
+		if (q->root_nodes.p[i] == NO_NODE)
+			continue;
+		n = &q->nodes.p[q->root_nodes.p[i]];
 		if (!vec_push(&q->members, i) || !(set = intern(q, 1)))
 			return false;
 		n->set = unite(q, n->set, set);

@@ -27,6 +27,23 @@ bool btrfs_qcount_root(struct btrfs_qcount *q, uint32_t node,
 /* @member lies in @group (a relation of the quota tree). */
 bool btrfs_qcount_relation(struct btrfs_qcount *q, uint64_t member,
 			   uint64_t group);
+
+/*
+ * The other way: sets made by hand, and bytes that extents with a set come to
+ * or, as two's complement, that they no longer do.  Members are numbered from 0
+ * in the order of btrfs_qcount_member().  Set 0 is the empty one.
+ */
+bool btrfs_qcount_member(struct btrfs_qcount *q, uint64_t subvol);
+/* @members: ascending */
+bool btrfs_qcount_set(struct btrfs_qcount *q, const uint32_t *members,
+		      uint32_t count, uint32_t *set);
+bool btrfs_qcount_unite(struct btrfs_qcount *q, uint32_t a, uint32_t b,
+			uint32_t *set);
+/* Until the next set is made. */
+const uint32_t *btrfs_qcount_members(const struct btrfs_qcount *q,
+				     uint32_t set, uint32_t *count);
+void btrfs_qcount_add(struct btrfs_qcount *q, uint32_t set, uint64_t bytes);
+
 bool btrfs_qcount_run(struct btrfs_qcount *q);
 /* After the run: numbers of a group, 0 for one that reaches nothing. */
 void btrfs_qcount_get(const struct btrfs_qcount *q, uint64_t group,

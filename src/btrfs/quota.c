@@ -125,6 +125,28 @@ static void relation_take(struct btrfs_quota *q, uint64_t member,
 	memmove(r, r + 1, (--q->relations.n - at) * sizeof(*r));
 }
 
+bool quota_ancestors(const struct btrfs_quota *q, uint64_t id,
+		     quota_ids *out)
+{
+	if (!vec_push(out, id))
+		return false;
+	for (size_t i = 0; i < out->n; i++) {
+		size_t at = quota_relations_of(q, out->p[i]);
+
+		for (; at < q->relations.n &&
+		       q->relations.p[at].member == out->p[i]; at++) {
+			uint64_t up = q->relations.p[at].group;
+			size_t k = 0;
+
+			while (k < out->n && out->p[k] != up)
+				k++;
+			if (k == out->n && !vec_push(out, up))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* ---- subvolumes ---------------------------------------------------------- */
 
 static size_t subvol_slot(const struct btrfs_quota *q, uint64_t id)
@@ -279,6 +301,8 @@ void quota_unload(struct btrfs_quota *q)
 	vec_free(&q->groups);
 	vec_free(&q->relations);
 	vec_free(&q->subvols);
+	quota_map_free(&q->noted);
+	vec_free(&q->snapshots);
 	*q = (struct btrfs_quota){ 0 };
 }
 
@@ -360,9 +384,10 @@ int quota_relation_add(struct r3_btrfs *fs, uint64_t member, uint64_t group)
 		err = btrfs_item_insert(fs, t, KEY(group,
 						   BTRFS_QGROUP_RELATION,
 						   member), NULL, 0, NULL);
+	if (!err)
+		err = quota_live_relation(fs, member, group, true);
 	if (err)
 		return err;
-	fs->quotas->recount = true;
 	return relation_put(fs->quotas, member, group)
 		       ? 0 : btrfs_fail(fs, -ENOMEM, "out of memory");
 }
@@ -376,44 +401,67 @@ static int relation_item_delete(struct r3_btrfs *fs, struct btrfs_tree *t,
 	return err == -ENOENT ? 0 : err;
 }
 
-int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
-			  uint64_t group)
+static int relation_items_delete(struct r3_btrfs *fs, uint64_t member,
+				 uint64_t group)
 {
 	struct btrfs_tree *t;
 	int err = quota_tree(fs, &t);
 
 	if (!err)
 		err = relation_item_delete(fs, t, member, group);
-	if (!err)
-		err = relation_item_delete(fs, t, group, member);
+	return err ? err : relation_item_delete(fs, t, group, member);
+}
+
+int quota_relation_remove(struct r3_btrfs *fs, uint64_t member,
+			  uint64_t group)
+{
+	int err = relation_items_delete(fs, member, group);
+
 	if (err)
 		return err;
 	relation_take(fs->quotas, member, group);
-	fs->quotas->recount = true;
-	return 0;
+	return quota_live_relation(fs, member, group, false);
 }
 
-/* With its relations to groups above it. */
-int quota_group_remove(struct r3_btrfs *fs, uint64_t id)
+/* Its own, and those of its relations to groups above it. */
+static int group_items_delete(struct r3_btrfs *fs, struct quota_group *g)
 {
-	struct btrfs_quota *q = fs->quotas;
-	struct quota_group *g = quota_group(q, id);
+	const struct btrfs_quota *q = fs->quotas;
+	size_t at = quota_relations_of(q, g->id);
 	struct btrfs_tree *t;
 	int err = quota_tree(fs, &t);
 
-	while (!err) {
-		size_t at = quota_relations_of(q, id);
-
-		if (at == q->relations.n || q->relations.p[at].member != id)
-			break;
-		err = quota_relation_remove(fs, id, q->relations.p[at].group);
-	}
+	for (; !err && at < q->relations.n && q->relations.p[at].member ==
+	       g->id; at++)
+		err = relation_items_delete(fs, g->id,
+					    q->relations.p[at].group);
 	if (!err && g->has_info)
-		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_INFO, id));
+		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_INFO,
+						   g->id));
 	if (!err && g->has_limit)
-		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_LIMIT, id));
+		err = btrfs_item_delete(fs, t, KEY(0, BTRFS_QGROUP_LIMIT,
+						   g->id));
+	g->has_info = g->has_limit = false;
+	return err;
+}
+
+/* With its relations to groups above it. */
+static void group_forget(struct btrfs_quota *q, struct quota_group *g)
+{
+	size_t at = quota_relations_of(q, g->id);
+
+	while (at < q->relations.n && q->relations.p[at].member == g->id)
+		relation_take(q, g->id, q->relations.p[at].group);
+	group_take(q, g);
+}
+
+int quota_group_remove(struct r3_btrfs *fs, uint64_t id)
+{
+	struct quota_group *g = quota_group(fs->quotas, id);
+	int err = group_items_delete(fs, g);
+
 	if (!err)
-		group_take(q, g);
+		group_forget(fs->quotas, g);
 	return err;
 }
 
@@ -449,30 +497,6 @@ int quota_group_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
 
 /* ---- limits -------------------------------------------------------------- */
 
-typedef VEC(uint64_t) id_vec;
-
-/* @id and every group above it, each once. */
-static bool ancestors(const struct btrfs_quota *q, uint64_t id, id_vec *out)
-{
-	if (!vec_push(out, id))
-		return false;
-	for (size_t i = 0; i < out->n; i++) {
-		size_t at = quota_relations_of(q, out->p[i]);
-
-		for (; at < q->relations.n &&
-		       q->relations.p[at].member == out->p[i]; at++) {
-			uint64_t up = q->relations.p[at].group;
-			size_t k = 0;
-
-			while (k < out->n && out->p[k] != up)
-				k++;
-			if (k == out->n && !vec_push(out, up))
-				return false;
-		}
-	}
-	return true;
-}
-
 static bool over(uint64_t used, uint64_t reserved, uint64_t bytes,
 		 uint64_t max)
 {
@@ -502,12 +526,12 @@ static int over_limit(struct r3_btrfs *fs, const struct quota_group *g,
 int btrfs_quota_reserve(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes)
 {
 	struct btrfs_quota *q = fs->quotas;
-	id_vec up = { 0 };
+	quota_ids up = { 0 };
 	int err = 0;
 
 	if (!btrfs_quota_on(fs) || !bytes)
 		return 0;
-	if (!ancestors(q, subvol, &up))
+	if (!quota_ancestors(q, subvol, &up))
 		err = btrfs_fail(fs, -ENOMEM, "out of memory");
 	for (size_t i = 0; !err && i < up.n; i++) {
 		const struct quota_group *g = quota_group(q, up.p[i]);
@@ -531,11 +555,14 @@ int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
 			   const uint64_t *groups, unsigned group_count)
 {
 	struct btrfs_quota *q = fs->quotas;
-	int err = 0;
+	struct btrfs_tree *t;
+	int err;
 
-	(void)source;
 	if (!btrfs_quota_on(fs))
 		return 0;
+	err = btrfs_tree_get(fs, id, &t);
+	if (err)
+		return err;
 	if (!subvol_put(q, (struct quota_subvol){ .id = id }))
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	/* One left behind by a subvolume of this number is taken over. */
@@ -545,41 +572,51 @@ int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
 		if (!quota_related(q, id, groups[i]))
 			err = quota_relation_add(fs, id, groups[i]);
 	}
-	q->recount = true;
-	return err;
+	if (err)
+		return err;
+	if (source)
+		return quota_live_snapshot(fs, source, id);
+	quota_live_note(q, t->root->bytenr);
+	return 0;
 }
 
+/* The group's items go at once; in memory it stays until the commit has counted
+ * what groups above it lose. */
 int btrfs_quota_subvol_gone(struct r3_btrfs *fs, uint64_t id)
 {
 	struct btrfs_quota *q = fs->quotas;
 	struct quota_subvol *s;
+	struct quota_group *g;
+	int err;
 
 	if (!btrfs_quota_on(fs))
 		return 0;
 	s = quota_subvol(q, id);
 	if (s)
 		s->gone = true;
-	q->recount = true;
-	return quota_group(q, id) ? quota_group_remove(fs, id) : 0;
+	g = quota_group(q, id);
+	if (!g)
+		return 0;
+	err = group_items_delete(fs, g);
+	g->gone = true;
+	return err;
 }
 
-int btrfs_quota_subtree(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytenr,
-			uint8_t level)
+int btrfs_quota_subtree(struct r3_btrfs *fs, uint64_t bytenr,
+			const struct btrfs_expect *expect)
 {
-	(void)subvol;
-	(void)bytenr;
-	(void)level;
-	if (btrfs_quota_on(fs))
-		fs->quotas->recount = true;
-	return 0;
+	return btrfs_quota_on(fs) ? quota_live_subtree(fs, bytenr, expect) : 0;
 }
 
+/* Keyed references of a tree that is no known subvolume: of an internal tree,
+ * or of a snapshot in the making, which quota_live_snapshot() counts. */
 void btrfs_quota_ref(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		     int delta)
 {
-	(void)delta;
-	if (btrfs_quota_on(fs) && btrfs_is_fs_tree(ref->root))
-		fs->quotas->recount = true;
+	(void)delta; /* either way its set may change */
+	if (btrfs_quota_on(fs) && btrfs_is_fs_tree(ref->root) &&
+	    (ref->parent || quota_subvol(fs->quotas, ref->root)))
+		quota_live_note(fs->quotas, ref->bytenr);
 }
 
 /* ---- the commit ---------------------------------------------------------- */
@@ -635,8 +672,11 @@ static void forget_gone(struct btrfs_quota *q)
 			q->subvols.p[n++] = q->subvols.p[i];
 	}
 	q->subvols.n = n;
-	for (size_t i = 0; i < q->groups.n; i++)
+	for (size_t i = q->groups.n; i--;) {
 		q->groups.p[i].reserved = 0;
+		if (q->groups.p[i].gone)
+			group_forget(q, &q->groups.p[i]);
+	}
 }
 
 int btrfs_quota_commit(struct r3_btrfs *fs)
@@ -648,8 +688,8 @@ int btrfs_quota_commit(struct r3_btrfs *fs)
 	if (!btrfs_quota_on(fs))
 		return 0;
 	err = quota_tree(fs, &t);
-	if (!err && q->recount)
-		err = quota_recount(fs);
+	if (!err)
+		err = quota_live_count(fs);
 	for (size_t i = 0; !err && i < q->groups.n; i++) {
 		if (q->groups.p[i].changed)
 			err = write_info(fs, t, &q->groups.p[i]);
@@ -659,6 +699,7 @@ int btrfs_quota_commit(struct r3_btrfs *fs)
 	if (err)
 		return err;
 	q->recount = q->stale = false;
+	quota_live_forget(q);
 	forget_gone(q);
 	return 0;
 }

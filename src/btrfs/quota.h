@@ -4,6 +4,8 @@
  *
  *	quota.c		groups and relations in memory, limits, the commit
  *	quota_admin.c	what people ask for: enable, assign, limit, show
+ *	quota_live.c	what changed since the last commit, counted
+ *	quota_view.c	  and which subvolumes reach it, before and after
  *	quota_count.c	all subvolumes counted anew, exactly
  *
  * A group's referenced bytes are those of all extents that a subvolume in it
@@ -14,7 +16,9 @@
 #ifndef BTRFS_QUOTA_H
 #define BTRFS_QUOTA_H
 
+#include "qcount.h"
 #include "trans.h"
+#include "quota_map.h"
 #include "vec.h"
 
 /* Bits of struct btrfs_qgroup_limit.flags. */
@@ -23,15 +27,20 @@
 
 struct quota_group {
 	uint64_t id;
-	uint64_t rfer, excl;	     /* as of the last commit */
+	uint64_t rfer, excl;	     /* quota_live.c says as of when */
 	uint64_t max_rfer, max_excl; /* R3_BTRFS_QGROUP_NONE: no limit */
 	uint64_t reserved;	     /* since the last commit */
 	bool changed;		     /* its item is to be written */
 	bool has_info, has_limit;    /* items are there */
+	bool gone; /* with its subvolume, since the last commit */
 };
 
 struct quota_relation {
 	uint64_t member, group;
+};
+
+struct quota_snapshot {
+	uint64_t source, id;
 };
 
 struct quota_subvol {
@@ -48,6 +57,12 @@ struct btrfs_quota {
 	VEC(struct quota_group) groups;	      /* by id */
 	VEC(struct quota_relation) relations; /* by member, then group */
 	VEC(struct quota_subvol) subvols;     /* by id */
+	/* since the last commit */
+	struct quota_map noted; /* extents whose references changed */
+	VEC(struct quota_snapshot) snapshots;
+	uint64_t counted; /* the transaction that was counted last */
+	size_t extents;	  /* of all subvolumes, when last counted; or 0 */
+	bool verify;	  /* tests: count all at every commit, and compare */
 };
 
 static inline unsigned quota_level(uint64_t id)
@@ -74,6 +89,11 @@ size_t quota_relations_of(const struct btrfs_quota *q, uint64_t member);
 bool quota_related(const struct btrfs_quota *q, uint64_t member,
 		   uint64_t group);
 
+/* @id and every group above it, each once; false: no memory. */
+typedef VEC(uint64_t) quota_ids;
+bool quota_ancestors(const struct btrfs_quota *q, uint64_t id,
+		     quota_ids *out);
+
 /* Changes, in memory and in the quota tree, within an operation. */
 int quota_group_add(struct r3_btrfs *fs, uint64_t id);
 int quota_group_remove(struct r3_btrfs *fs, uint64_t id);
@@ -85,7 +105,22 @@ int quota_group_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
 		      uint64_t max_excl);
 /* Within an operation or a commit. */
 int quota_write_status(struct r3_btrfs *fs, struct btrfs_tree *tree);
-/* Exact numbers of all groups, from every block of every subvolume. */
-int quota_recount(struct r3_btrfs *fs);
+/* Exact numbers of all groups, from every block of every subvolume; the caller
+ * frees @out. */
+int quota_recount(struct r3_btrfs *fs, struct btrfs_qcount **out);
+
+/* quota_live.c: what is about to change, or has, and the sum of it at the
+ * commit. */
+void quota_live_note(struct btrfs_quota *q, uint64_t bytenr);
+/* All of it, and what its leaves refer to. */
+int quota_live_subtree(struct r3_btrfs *fs, uint64_t bytenr,
+		       const struct btrfs_expect *expect);
+/* Its group and its relations are there. */
+int quota_live_snapshot(struct r3_btrfs *fs, uint64_t source, uint64_t id);
+/* The relation is not there: not yet, or not any more. */
+int quota_live_relation(struct r3_btrfs *fs, uint64_t member, uint64_t group,
+			bool comes);
+int quota_live_count(struct r3_btrfs *fs);
+void quota_live_forget(struct btrfs_quota *q);
 
 #endif

@@ -244,9 +244,13 @@ int r3_btrfs_quota_rescan(struct r3_btrfs *fs)
 
 static int need_group(struct r3_btrfs *fs, uint64_t id)
 {
+	const struct quota_group *g;
 	int err = need_on(fs);
 
-	if (!err && !quota_group(fs->quotas, id))
+	if (err)
+		return err;
+	g = quota_group(fs->quotas, id);
+	if (!g || g->gone)
 		err = btrfs_fail(fs, -ENOENT, "there is no quota group %s",
 				 quota_text(id).s);
 	return err;

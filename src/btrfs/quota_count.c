@@ -5,71 +5,30 @@
  * Every tree block is read once, however many subvolumes share it, and its
  * edges to what it refers to go to qcount.c.
  */
-#include "qcount.h"
 #include "quota.h"
 
 struct count {
 	struct r3_btrfs *fs;
 	struct btrfs_qcount *qcount;
 	uint64_t tree; /* being walked */
-	struct {
-		uint64_t bytenr; /* 0: free */
-		uint32_t node;
-	} *table;
-	size_t size;
-	uint32_t nodes;
+	struct quota_map nodes; /* of extents */
 	/* of a tree that is partly deleted */
 	struct btrfs_key drop_key;
 	uint8_t drop_level;
 };
 
-static size_t table_slot(const struct count *c, uint64_t bytenr)
-{
-	uint64_t h = bytenr * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at = (h >> 24) & (c->size - 1);
-
-	while (c->table[at].bytenr && c->table[at].bytenr != bytenr)
-		at = (at + 1) & (c->size - 1);
-	return at;
-}
-
-static int table_grow(struct count *c)
-{
-	struct count bigger = *c;
-
-	bigger.size = c->size ? c->size * 2 : 4096;
-	bigger.table = calloc(bigger.size, sizeof(*c->table));
-	if (!bigger.table)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->size; i++) {
-		if (c->table[i].bytenr)
-			bigger.table[table_slot(&bigger, c->table[i].bytenr)] =
-				c->table[i];
-	}
-	free(c->table);
-	c->table = bigger.table;
-	c->size = bigger.size;
-	return 0;
-}
-
 /* The node of an extent; *fresh: it was not known, and is now. */
 static int node_of(struct count *c, uint64_t bytenr, int level, uint64_t len,
 		   uint32_t *node, bool *fresh)
 {
-	size_t at;
+	const uint32_t *known = quota_map_get(&c->nodes, bytenr);
 
-	if (c->nodes >= c->size / 2 && table_grow(c))
-		return -ENOMEM;
-	at = table_slot(c, bytenr);
-	*fresh = !c->table[at].bytenr;
-	if (*fresh) {
-		c->table[at].bytenr = bytenr;
-		c->table[at].node = c->nodes;
-		if (!btrfs_qcount_node(c->qcount, c->nodes++, level, len))
-			return -ENOMEM;
-	}
-	*node = c->table[at].node;
-	return 0;
+	*fresh = !known;
+	*node = known ? *known : (uint32_t)c->nodes.used;
+	if (known)
+		return 0;
+	return quota_map_put(&c->nodes, bytenr, *node) &&
+	       btrfs_qcount_node(c->qcount, *node, level, len) ? 0 : -ENOMEM;
 }
 
 static int count_leaf(struct count *c, const struct btrfs_block *b,
@@ -195,22 +154,19 @@ static int count_all(struct count *c)
 	return !err && !btrfs_qcount_run(c->qcount) ? -ENOMEM : err;
 }
 
-int quota_recount(struct r3_btrfs *fs)
+int quota_recount(struct r3_btrfs *fs, struct btrfs_qcount **out)
 {
-	struct btrfs_quota *q = fs->quotas;
 	struct count c = { .fs = fs, .qcount = btrfs_qcount_new() };
 	int err = c.qcount ? count_all(&c) : -ENOMEM;
 
-	for (size_t i = 0; !err && i < q->groups.n; i++) {
-		struct quota_group *g = &q->groups.p[i];
-		uint64_t rfer, excl;
-
-		btrfs_qcount_get(c.qcount, g->id, &rfer, &excl);
-		g->changed |= g->rfer != rfer || g->excl != excl;
-		g->rfer = rfer;
-		g->excl = excl;
+	if (!err)
+		fs->quotas->extents = c.nodes.used;
+	quota_map_free(&c.nodes);
+	if (err) {
+		btrfs_qcount_free(c.qcount);
+		return err == -ENOMEM ? btrfs_fail(fs, err, "out of memory")
+				      : err;
 	}
-	btrfs_qcount_free(c.qcount);
-	free(c.table);
-	return err == -ENOMEM ? btrfs_fail(fs, err, "out of memory") : err;
+	*out = c.qcount;
+	return 0;
 }

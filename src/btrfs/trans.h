@@ -352,15 +352,16 @@ bool btrfs_quota_on(const struct r3_btrfs *fs);
 /* May @subvol take so much more?  Before the operation's first change.  What is
  * reserved counts until the commit has the exact numbers.  -EDQUOT. */
 int btrfs_quota_reserve(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes);
-/* A subvolume came: @source 0, or what it is a snapshot of. */
+/* A subvolume came, its root block is there and nothing else of its own:
+ * @source 0, or what it is a snapshot of. */
 int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,
 			   const uint64_t *groups, unsigned group_count);
 /* Its last block is gone. */
 int btrfs_quota_subvol_gone(struct r3_btrfs *fs, uint64_t id);
 /* A reference to the root of a subtree goes while others keep it: all below it
- * loses @subvol too. */
-int btrfs_quota_subtree(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytenr,
-			uint8_t level);
+ * loses a subvolume too. */
+int btrfs_quota_subtree(struct r3_btrfs *fs, uint64_t bytenr,
+			const struct btrfs_expect *expect);
 /* Of the commit, after the references: exact numbers into the quota tree. */
 int btrfs_quota_commit(struct r3_btrfs *fs);
 int btrfs_quota_open(struct r3_btrfs *fs);
