@@ -2,9 +2,10 @@
 /*
  * edit.c - trees changed at random, against a model in memory
  *
- * The items are extended attributes of a subvolume's root directory: real ones,
- * so that every checker knows them.  With a folder as argument the images are
- * left there, for btrfs check (tests/interop/btrfs/edit.py).
+ * The items are extended attributes of a subvolume's root directory, or of files
+ * in it: real ones, so that every checker knows them.  With a folder as argument the images are
+ * left there, for btrfs check (tests/interop/btrfs/edit.py); a second one is a
+ * seed.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -16,9 +17,10 @@
 
 #include "trans.h"
 
-enum { SIZE = 96 << 20, ITEMS = 4000, ROOTS = 6 };
+enum { SIZE = 96 << 20, ITEMS = 4000, ROOTS = 8, FILES = 100 };
 
 static const char *keep; /* folder for images */
+static uint64_t seed = 88172645463325252;
 
 struct item {
 	bool there;
@@ -35,6 +37,8 @@ struct vol {
 	uint8_t *bytes;
 	struct r3_btrfs_dev *dev;
 	struct r3_btrfs *fs;
+	size_t size;
+	unsigned inodes; /* that have items */
 	unsigned max_len;
 	struct model m[ROOTS];
 	unsigned models;
@@ -98,19 +102,21 @@ static void vol_reopen(struct vol *v)
 	vol_open(v);
 }
 
-static void vol_init(struct vol *v, uint32_t nodesize, bool bgt,
+static void vol_init(struct vol *v, size_t size, uint32_t nodesize, bool bgt,
 		     const char *dir)
 {
-	struct r3_btrfs_mkfs_options o = { .size = SIZE, .nodesize = nodesize,
+	struct r3_btrfs_mkfs_options o = { .size = size, .nodesize = nodesize,
 					   .block_group_tree = bgt,
 					   .rootdir = dir };
 	struct r3_btrfs_mkfs_result r;
 	struct r3_btrfs_why why;
 
 	memset(v, 0, sizeof(*v));
-	v->seed = 88172645463325252;
-	v->bytes = calloc(1, SIZE);
-	assert_int_equal(r3_btrfs_dev_mem(v->bytes, SIZE, &v->dev), 0);
+	v->seed = seed;
+	v->size = size;
+	v->inodes = dir ? FILES + 1 : 1;
+	v->bytes = calloc(1, size);
+	assert_int_equal(r3_btrfs_dev_mem(v->bytes, size, &v->dev), 0);
 	if (r3_btrfs_mkfs(v->dev, &o, &r, &why))
 		fail_msg("%s", why.text);
 	v->max_len = nodesize - 101 - 25 - 30 - 11;
@@ -129,7 +135,7 @@ static void vol_fini(struct vol *v, const char *name)
 	if (keep) {
 		snprintf(path, sizeof(path), "%s/%s.img", keep, name);
 		fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
-		assert_int_equal(write(fd, v->bytes, SIZE), SIZE);
+		assert_int_equal(write(fd, v->bytes, v->size), v->size);
 		close(fd);
 	}
 	r3_btrfs_dev_close(v->dev);
@@ -143,12 +149,12 @@ static unsigned item_name(unsigned i, char *name)
 	return (unsigned)sprintf(name, "user.%06u", i);
 }
 
-static struct btrfs_key item_key(unsigned i)
+static struct btrfs_key item_key(const struct vol *v, unsigned i)
 {
 	char name[16];
 	unsigned len = item_name(i, name);
 
-	return KEY(R3_BTRFS_ROOT_INO, BTRFS_XATTR_ITEM,
+	return KEY(R3_BTRFS_ROOT_INO + i % v->inodes, BTRFS_XATTR_ITEM,
 		   btrfs_name_hash(name, len));
 }
 
@@ -195,19 +201,19 @@ static void change(struct vol *v, struct model *m, unsigned i, bool del)
 	ok(v, btrfs_trans_start(v->fs, 1, del ? BTRFS_FREES : BTRFS_USES));
 	ok(v, btrfs_tree_get(v->fs, m->id, &tree));
 	if (del && !item->there) {
-		assert_int_equal(btrfs_item_delete(v->fs, tree, item_key(i)),
+		assert_int_equal(btrfs_item_delete(v->fs, tree, item_key(v, i)),
 				 -ENOENT);
 	} else if (del) {
-		ok(v, btrfs_item_delete(v->fs, tree, item_key(i)));
+		ok(v, btrfs_item_delete(v->fs, tree, item_key(v, i)));
 		item->there = false;
 	} else {
 		item->len = random_len(v);
 		item->fill = (uint8_t)rnd(v, 256);
 		if (item->there)
-			ok(v, btrfs_item_resize(v->fs, tree, item_key(i),
+			ok(v, btrfs_item_resize(v->fs, tree, item_key(v, i),
 						item_size(item), &spot));
 		else
-			ok(v, btrfs_item_insert(v->fs, tree, item_key(i), NULL,
+			ok(v, btrfs_item_insert(v->fs, tree, item_key(v, i), NULL,
 						item_size(item), &spot));
 		item_fill(v, &spot, i, item);
 		item->there = true;
@@ -242,11 +248,14 @@ static int each(void *arg, const char *name, size_t name_len,
 static void compare(struct vol *v)
 {
 	for (unsigned n = 0; n < v->models; n++) {
-		struct r3_btrfs_inode in = { v->m[n].id, R3_BTRFS_ROOT_INO };
 		struct walk w = { .m = &v->m[n] };
 		unsigned want = 0;
 
-		ok(v, r3_btrfs_each_xattr(v->fs, in, each, &w));
+		for (unsigned i = 0; i < v->inodes; i++)
+			ok(v, r3_btrfs_each_xattr(v->fs,
+				(struct r3_btrfs_inode){
+					v->m[n].id, R3_BTRFS_ROOT_INO + i },
+				each, &w));
 		for (unsigned i = 0; i < ITEMS; i++)
 			want += v->m[n].items[i].there;
 		assert_int_equal(w.seen, want);
@@ -300,7 +309,7 @@ static void changes_4k(void **state)
 	struct vol v;
 
 	(void)state;
-	vol_init(&v, 4096, false, NULL);
+	vol_init(&v, SIZE, 4096, false, NULL);
 	random_changes(&v);
 	vol_fini(&v, "changes_4k");
 }
@@ -310,9 +319,110 @@ static void changes_16k(void **state)
 	struct vol v;
 
 	(void)state;
-	vol_init(&v, 16384, true, NULL);
+	vol_init(&v, SIZE, 16384, true, NULL);
 	random_changes(&v);
 	vol_fini(&v, "changes_16k");
+}
+
+static void make_files(char *dir)
+{
+	char path[64];
+	FILE *f;
+
+	strcpy(dir, "/tmp/r3btrfs-edit.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "%s/%u", dir, i);
+		f = fopen(path, "w");
+		for (unsigned n = 0; n < 3000; n++)
+			fprintf(f, "%u\n", i);
+		fclose(f);
+	}
+}
+
+static void remove_files(const char *dir)
+{
+	char path[64];
+
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "%s/%u", dir, i);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+static void snapshot(struct vol *v)
+{
+	struct r3_btrfs_inode dir = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct model *from = &v->m[rnd(v, v->models)], *to;
+	char name[24];
+	uint64_t id;
+
+	if (v->models == ROOTS)
+		return;
+	sprintf(name, "snap%llu", (unsigned long long)rnd(v, 1u << 30));
+	ok(v, r3_btrfs_snapshot(v->fs, from->id, dir, name, strlen(name),
+				false, NULL, &id));
+	to = &v->m[v->models++];
+	*to = *from;
+	to->id = id;
+}
+
+static void unsnapshot(struct vol *v)
+{
+	struct model *gone;
+	bool more = true;
+
+	if (v->models < 3)
+		return;
+	gone = &v->m[1 + rnd(v, v->models - 1)];
+	ok(v, r3_btrfs_subvol_delete(v->fs, gone->id));
+	*gone = v->m[--v->models];
+	for (unsigned i = 0; more && i < rnd(v, 20); i++)
+		ok(v, r3_btrfs_clean(v->fs, 3, &more));
+}
+
+/* Snapshots, some of what was never on the device, both sides changed. */
+static void random_snapshots(uint32_t nodesize, const char *name)
+{
+	bool more = true;
+	struct vol v;
+	char dir[64];
+
+	make_files(dir);
+	vol_init(&v, SIZE, nodesize, false, dir);
+	remove_files(dir);
+	for (unsigned i = 0; i < 120; i++) {
+		change_some(&v, (unsigned)rnd(&v, 60), 3);
+		if (rnd(&v, 3) == 0)
+			snapshot(&v);
+		if (rnd(&v, 6) == 0)
+			unsnapshot(&v);
+		if (rnd(&v, 5) == 0)
+			ok(&v, r3_btrfs_sync(v.fs));
+		if (i % 30 == 29) {
+			compare(&v);
+			ok(&v, r3_btrfs_sync(v.fs));
+			vol_reopen(&v);
+			compare(&v);
+		}
+	}
+	while (more)
+		ok(&v, r3_btrfs_clean(v.fs, 100, &more));
+	ok(&v, r3_btrfs_sync(v.fs));
+	vol_fini(&v, name);
+}
+
+static void snapshots_4k(void **state)
+{
+	(void)state;
+	random_snapshots(4096, "snapshots_4k");
+}
+
+static void snapshots_16k(void **state)
+{
+	(void)state;
+	random_snapshots(16384, "snapshots_16k");
 }
 
 int main(int argc, char **argv)
@@ -320,8 +430,12 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_4k),
 		cmocka_unit_test(changes_16k),
+		cmocka_unit_test(snapshots_4k),
+		cmocka_unit_test(snapshots_16k),
 	};
 
 	keep = argc > 1 ? argv[1] : NULL;
+	if (argc > 2)
+		seed += strtoull(argv[2], NULL, 10);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
