@@ -413,8 +413,7 @@ static int save(struct r3_btrfs *fs, struct btrfs_drop *d,
 	tree->item.drop_progress = btrfs_key_put(btrfs_block_key(b, f->slot));
 	tree->item.drop_level = (uint8_t)level;
 	btrfs_block_put(b);
-	btrfs_tree_touch(fs, tree);
-	return 0;
+	return btrfs_tree_touch(fs, tree);
 }
 
 static int begin(struct r3_btrfs *fs, const struct btrfs_tree *tree)

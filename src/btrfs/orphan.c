@@ -245,7 +245,7 @@ static int next_orphan(struct r3_btrfs *fs, const struct btrfs_root *root,
 	return err;
 }
 
-static int clean_tree(struct r3_btrfs *fs, uint64_t id)
+int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t id)
 {
 	struct btrfs_tree *tree;
 	struct btrfs_root root;
@@ -295,7 +295,7 @@ int btrfs_orphans_clean(struct r3_btrfs *fs)
 	int err = next_subvol(fs, BTRFS_FS_TREE, &id);
 
 	while (!err) {
-		err = clean_tree(fs, id);
+		err = btrfs_orphans_clean_in(fs, id);
 		if (!err)
 			err = next_subvol(fs, id + 1, &id);
 	}

@@ -37,7 +37,8 @@ static void root_item_fill(struct r3_btrfs *fs, struct btrfs_root_item *r,
 	r->stime = r->rtime = (struct btrfs_disk_time){ 0 };
 }
 
-/* The source's ROOT_ITEM, but for where the tree is. */
+/* The source's ROOT_ITEM, but for where the tree is; last_snapshot follows from
+ * the tree. */
 static void root_item_copy(struct btrfs_root_item *to,
 			   const struct btrfs_root_item *from)
 {
@@ -60,14 +61,10 @@ int subvol_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,
 
 	if (err)
 		return err;
-	source->last_snapshot = tree->last_snapshot = transid;
-	source->item.last_snapshot = to_le64(transid);
 	root_item_copy(&tree->item, &source->item);
 	root_item_fill(fs, &tree->item, source->item.uuid, readonly);
-	btrfs_tree_touch(fs, source);
-	btrfs_tree_touch(fs, tree);
 	*out = tree;
-	return 0;
+	return btrfs_tree_touch(fs, tree);
 }
 
 static int snapshot(struct r3_btrfs *fs, struct btrfs_tree *source,
@@ -118,7 +115,10 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
 	if (!err)
 		err = snapshot(fs, tree, &place, new_id, readonly, inherit);
 	err = btrfs_trans_end(fs, err);
-	if (!err)
-		*id = new_id;
-	return err;
+	if (err)
+		return err;
+	*id = new_id;
+	/* Somebody holds them in the source, nobody here. */
+	err = btrfs_orphans_clean_in(fs, new_id);
+	return err == -ENOSPC ? 0 : err;
 }

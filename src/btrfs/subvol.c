@@ -7,6 +7,7 @@
  * uuid tree.  Taking it away leaves the tree and its ROOT_ITEM, which counts no
  * reference then, and an ORPHAN_ITEM by which clean.c finds it.
  */
+#include "names.h"
 #include "quota.h"
 #include "subvol.h"
 
@@ -70,25 +71,11 @@ int subvol_next_id(struct r3_btrfs *fs, uint64_t *out)
 int subvol_place_find(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		      const char *name, size_t len, struct subvol_place *out)
 {
-	struct btrfs_entry there;
-	int err = btrfs_name_check(name, len);
+	int err = btrfs_node_get_dir(fs, dir, &out->dir);
 
-	*out = (struct subvol_place){ .name = name, .len = len };
-	if (!err)
-		err = btrfs_node_get(fs, dir, &out->dir);
-	if (!err && !S_ISDIR(le32(out->dir.item.mode)))
-		err = btrfs_fail(fs, -ENOTDIR, "%s", strerror(ENOTDIR));
-	if (!err && !le32(out->dir.item.nlink))
-		err = btrfs_fail(fs, -ENOENT, "the directory is gone");
-	if (err)
-		return err;
-	err = btrfs_name_find(fs, out->dir.tree, dir.ino, name, len, &there);
-	if (!err)
-		return btrfs_fail(fs, -EEXIST, "%.*s: %s", (int)len, name,
-				  strerror(EEXIST));
-	if (err != -ENOENT)
-		return err;
-	return btrfs_name_room(fs, out->dir.tree, dir.ino, name, len);
+	out->name = name;
+	out->len = len;
+	return err ? err : btrfs_name_may_add(fs, &out->dir, name, len);
 }
 
 int subvol_may_inherit(struct r3_btrfs *fs,
@@ -115,28 +102,16 @@ int subvol_may_inherit(struct r3_btrfs *fs,
 	return 0;
 }
 
-/* ---- references between subvolumes ----------------------------------------*/
+/* ---- its place ------------------------------------------------------------*/
 
-static int root_ref_put(struct r3_btrfs *fs, struct btrfs_key key,
-			const struct subvol_place *place, uint64_t index)
+static struct btrfs_backref backref(const struct subvol_place *place,
+				    struct btrfs_key root_key, uint64_t index)
 {
-	struct btrfs_root_ref *r;
-	struct btrfs_tree *roots;
-	struct btrfs_spot spot;
-	int err = btrfs_tree_get(fs, BTRFS_ROOT_TREE, &roots);
-
-	if (!err)
-		err = btrfs_item_insert(fs, roots, key, NULL,
-					(uint32_t)(sizeof(*r) + place->len),
-					&spot);
-	if (err)
-		return err;
-	r = (struct btrfs_root_ref *)spot.data;
-	r->dirid = to_le64(place->dir.ino);
-	r->sequence = to_le64(index);
-	r->name_len = to_le16((uint16_t)place->len);
-	memcpy(r + 1, place->name, place->len);
-	return 0;
+	return (struct btrfs_backref){ .location = root_key,
+				       .dir = place->dir.ino,
+				       .index = index,
+				       .name = place->name,
+				       .len = place->len };
 }
 
 int subvol_place_put(struct r3_btrfs *fs, struct subvol_place *place,
@@ -144,19 +119,14 @@ int subvol_place_put(struct r3_btrfs *fs, struct subvol_place *place,
 {
 	struct btrfs_entry entry = { .location = root_key,
 				     .type = BTRFS_FT_DIR };
-	uint64_t parent = place->dir.tree->root->id, id = root_key.objectid;
+	struct btrfs_backref ref;
 	int err = btrfs_name_add(fs, &place->dir, place->name, place->len,
 				 &entry);
 
-	if (!err)
-		err = btrfs_node_put(fs, &place->dir, true);
-	if (!err)
-		err = root_ref_put(fs, KEY(parent, BTRFS_ROOT_REF, id), place,
-				   entry.index);
-	if (!err)
-		err = root_ref_put(fs, KEY(id, BTRFS_ROOT_BACKREF, parent),
-				   place, entry.index);
-	return err;
+	if (err)
+		return err;
+	ref = backref(place, root_key, entry.index);
+	return btrfs_backref_add(fs, place->dir.tree, &ref);
 }
 
 /* ---- making one -----------------------------------------------------------*/
@@ -192,7 +162,7 @@ static int root_dir_put(struct r3_btrfs *fs, struct btrfs_tree *tree,
 				 &up, sizeof(up.ref) + sizeof(up.name), NULL);
 }
 
-static void root_item_fill(struct r3_btrfs *fs, struct btrfs_tree *tree)
+static int root_item_fill(struct r3_btrfs *fs, struct btrfs_tree *tree)
 {
 	struct btrfs_root_item *r = &tree->item;
 
@@ -211,7 +181,7 @@ static void root_item_fill(struct r3_btrfs *fs, struct btrfs_tree *tree)
 	btrfs_random(fs, r->uuid, sizeof(r->uuid));
 	btrfs_now(fs, &r->otime);
 	r->ctime = r->otime;
-	btrfs_tree_touch(fs, tree);
+	return btrfs_tree_touch(fs, tree);
 }
 
 int subvol_tree_new(struct r3_btrfs *fs, const struct btrfs_inode_item *parent,
@@ -219,10 +189,9 @@ int subvol_tree_new(struct r3_btrfs *fs, const struct btrfs_inode_item *parent,
 {
 	int err = btrfs_tree_new(fs, KEY(id, BTRFS_ROOT_ITEM, 0), out);
 
-	if (err)
-		return err;
-	root_item_fill(fs, *out);
-	return root_dir_put(fs, *out, parent);
+	if (!err)
+		err = root_item_fill(fs, *out);
+	return err ? err : root_dir_put(fs, *out, parent);
 }
 
 static int create(struct r3_btrfs *fs, struct subvol_place *place, uint64_t id,
@@ -328,7 +297,7 @@ static int place_of(struct r3_btrfs *fs, uint64_t id,
 	place->len = strlen(name);
 	err = btrfs_name_find(fs, place->dir.tree, dir.ino, name, place->len,
 			      entry);
-	if (!err && (entry->location.objectid != id ||
+	if (!err && (entry->stub || entry->location.objectid != id ||
 		     entry->location.type != BTRFS_ROOT_ITEM))
 		err = -ENOENT;
 	if (err == -ENOENT)
@@ -339,24 +308,14 @@ static int place_of(struct r3_btrfs *fs, uint64_t id,
 }
 
 static int place_remove(struct r3_btrfs *fs, struct subvol_place *place,
-			const struct btrfs_entry *entry, uint64_t id)
+			const struct btrfs_entry *entry)
 {
-	uint64_t parent = place->dir.tree->root->id;
-	struct btrfs_tree *roots;
-	int err = btrfs_tree_get(fs, BTRFS_ROOT_TREE, &roots);
+	struct btrfs_backref ref = backref(place, entry->location,
+					   entry->index);
+	int err = btrfs_name_remove(fs, &place->dir, place->name, place->len,
+				    entry);
 
-	if (!err)
-		err = btrfs_name_remove(fs, &place->dir, place->name,
-					place->len, entry);
-	if (!err)
-		err = btrfs_node_put(fs, &place->dir, true);
-	if (!err)
-		err = btrfs_item_delete(fs, roots,
-					KEY(parent, BTRFS_ROOT_REF, id));
-	if (!err)
-		err = btrfs_item_delete(fs, roots,
-					KEY(id, BTRFS_ROOT_BACKREF, parent));
-	return err;
+	return err ? err : btrfs_backref_remove(fs, place->dir.tree, &ref);
 }
 
 static int mark_dead(struct r3_btrfs *fs, struct btrfs_tree *tree, uint64_t id)
@@ -378,8 +337,7 @@ static int mark_dead(struct r3_btrfs *fs, struct btrfs_tree *tree, uint64_t id)
 	r->refs = to_le32(0);
 	memset(&r->drop_progress, 0, sizeof(r->drop_progress));
 	r->drop_level = 0;
-	btrfs_tree_touch(fs, tree);
-	return err;
+	return err ? err : btrfs_tree_touch(fs, tree);
 }
 
 int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id)
@@ -398,7 +356,7 @@ int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id)
 	if (!err)
 		err = place_of(fs, id, &place, name, &entry);
 	if (!err)
-		err = place_remove(fs, &place, &entry, id);
+		err = place_remove(fs, &place, &entry);
 	if (!err)
 		err = mark_dead(fs, tree, id);
 	return btrfs_trans_end(fs, err);
@@ -439,7 +397,7 @@ int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,
 		err = forget_received(fs, tree);
 	if (!err) {
 		set_flag(&tree->item, readonly);
-		btrfs_tree_touch(fs, tree);
+		err = btrfs_tree_touch(fs, tree);
 	}
 	return btrfs_trans_end(fs, err);
 }
@@ -458,8 +416,7 @@ int subvol_set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	r->rtransid = to_le64(btrfs_transid(fs));
 	btrfs_now(fs, &r->rtime);
 	set_flag(r, true);
-	btrfs_tree_touch(fs, tree);
-	return err;
+	return err ? err : btrfs_tree_touch(fs, tree);
 }
 
 /* The default is an entry of the root tree's own directory. */

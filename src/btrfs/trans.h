@@ -314,6 +314,7 @@ bool btrfs_holds_subvol(const struct r3_btrfs *fs, uint64_t subvol);
 void btrfs_holds_free(struct r3_btrfs *fs); /* at close */
 /* Remove the inodes without a name that a crash left, in all subvolumes. */
 int btrfs_orphans_clean(struct r3_btrfs *fs);
+int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t subvol);
 
 /* ---- subvolumes (subvol.c, uuid.c) ----------------------------------------*/
 

@@ -3,8 +3,9 @@
  * uuid.c - the uuid tree: from a uuid to the subvolumes that have it
  *
  * One item holds all their numbers: a read-only snapshot of a received
- * subvolume has its received uuid too.  A file system from before kernel 3.12
- * has no such tree until a kernel makes it, by looking at every subvolume.
+ * subvolume has its received uuid too.  A file system that no kernel has mounted
+ * yet, or only one from before 3.12, may lack the tree, or some of it; the super
+ * block tells.
  */
 #include "subvol.h"
 
@@ -23,92 +24,105 @@ bool btrfs_uuid_none(const uint8_t *uuid)
 	return !memcmp(uuid, none, sizeof(none));
 }
 
-/* Where @id stands in the list of @len bytes; @len when it does not. */
-static uint32_t id_find(const uint8_t *list, uint32_t len, uint64_t id)
-{
-	r3_le64 want = to_le64(id);
-	uint32_t at = 0;
-
-	while (at < len && memcmp(list + at, &want, sizeof(want)))
-		at += sizeof(want);
-	return at;
-}
-
 int btrfs_uuid_add(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
 		   uint64_t id)
 {
 	struct btrfs_key key = uuid_key(uuid, type);
 	r3_le64 value = to_le64(id);
 	struct btrfs_tree *tree;
-	struct btrfs_spot spot;
-	uint32_t len;
 	int err;
 
 	if (!fs->uuid.bytenr || btrfs_uuid_none(uuid))
 		return 0;
 	err = btrfs_tree_get(fs, BTRFS_UUID_TREE, &tree);
 	if (!err)
-		err = btrfs_item_insert(fs, tree, key, &value, sizeof(value),
-					NULL);
-	if (err != -EEXIST)
-		return err;
-	err = btrfs_item_edit(fs, tree, key, &spot);
-	if (err)
-		return err;
-	len = spot.size;
+		err = btrfs_pack_room(fs, tree, key, sizeof(value));
 	/* A list that fills its leaf stays as it is: who looks for the uuid
 	 * finds one of the many others. */
-	if (id_find(spot.data, len, id) < len ||
-	    len + sizeof(value) > btrfs_item_max(fs))
-		return 0;
-	err = btrfs_item_resize(fs, tree, key, len + (uint32_t)sizeof(value),
-				&spot);
-	if (!err)
-		memcpy(spot.data + len, &value, sizeof(value));
-	return err;
+	if (err)
+		return err == -EOVERFLOW ? 0 : err;
+	return btrfs_pack_add(fs, tree, key, &value, sizeof(value));
+}
+
+/* A cursor on the item; the caller ends it in every case. */
+static int seek_list(struct r3_btrfs *fs, struct btrfs_key key,
+		     struct btrfs_cursor *c)
+{
+	btrfs_cursor_init(c, fs, &fs->uuid);
+	return fs->uuid.bytenr ? btrfs_cursor_find(c, key) : -ENOENT;
 }
 
 int btrfs_uuid_remove(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
 		      uint64_t id)
 {
 	struct btrfs_key key = uuid_key(uuid, type);
+	r3_le64 value = to_le64(id);
 	struct btrfs_tree *tree;
-	struct btrfs_spot spot;
-	uint32_t at;
-	int err;
+	struct btrfs_cursor c;
+	size_t at = 0;
+	int err = seek_list(fs, key, &c);
 
-	if (!fs->uuid.bytenr || btrfs_uuid_none(uuid))
-		return 0;
-	err = btrfs_tree_get(fs, BTRFS_UUID_TREE, &tree);
+	while (!err && memcmp((const uint8_t *)c.data + at, &value,
+			      sizeof(value))) {
+		at += sizeof(value);
+		if (at >= c.size)
+			err = -ENOENT;
+	}
+	btrfs_cursor_fini(&c);
 	if (!err)
-		err = btrfs_item_edit(fs, tree, key, &spot);
+		err = btrfs_tree_get(fs, BTRFS_UUID_TREE, &tree);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	at = id_find(spot.data, spot.size, id);
-	if (at == spot.size)
+	return btrfs_pack_cut(fs, tree, key, at, sizeof(value));
+}
+
+struct scan {
+	const uint8_t *uuid;
+	uint8_t type;
+	unsigned left; /* matches still to go */
+	uint64_t id;
+};
+
+static int scan_subvol(void *arg, const struct r3_btrfs_subvol *v)
+{
+	struct scan *s = arg;
+	const uint8_t *its = s->type == BTRFS_UUID_SUBVOL ? v->uuid
+							  : v->received_uuid;
+
+	if (v->dead || memcmp(its, s->uuid, BTRFS_UUID_SIZE) || s->left--)
 		return 0;
-	if (spot.size == sizeof(r3_le64))
-		return btrfs_item_delete(fs, tree, key);
-	memmove(spot.data + at, spot.data + at + sizeof(r3_le64),
-		spot.size - at - sizeof(r3_le64));
-	return btrfs_item_resize(fs, tree, key,
-				 spot.size - (uint32_t)sizeof(r3_le64), &spot);
+	s->id = v->id;
+	return 1;
+}
+
+/* Where the tree is not to be trusted: every subvolume. */
+static int find_by_scan(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
+			unsigned n, uint64_t *id)
+{
+	struct scan s = { uuid, type, n, 0 };
+	int err = r3_btrfs_each_subvol(fs, scan_subvol, &s);
+
+	if (err < 0)
+		return err;
+	if (!err)
+		return -ENOENT;
+	*id = s.id;
+	return 0;
 }
 
 int btrfs_uuid_find(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
 		    unsigned n, uint64_t *id)
 {
-	struct btrfs_key key = uuid_key(uuid, type);
 	struct btrfs_cursor c;
 	r3_le64 value;
 	int err;
 
-	if (!fs->uuid.bytenr || btrfs_uuid_none(uuid))
+	if (btrfs_uuid_none(uuid))
 		return -ENOENT;
-	btrfs_cursor_init(&c, fs, &fs->uuid);
-	err = btrfs_cursor_seek(&c, key);
-	if (!err && (btrfs_key_cmp(c.key, key) ||
-		     n >= c.size / sizeof(value)))
+	if (le64(fs->super.uuid_tree_generation) != fs->generation)
+		return find_by_scan(fs, uuid, type, n, id);
+	err = seek_list(fs, uuid_key(uuid, type), &c);
+	if (!err && n >= c.size / sizeof(value))
 		err = -ENOENT;
 	if (!err) {
 		memcpy(&value, (const uint8_t *)c.data + n * sizeof(value),
