@@ -8,7 +8,7 @@
 #include "cmd_btrfs.h"
 #include "cmds.h"
 
-static void uuid_text(const uint8_t *u, char *out)
+void btrfs_uuid_print(const uint8_t *u, char out[37])
 {
 	static const char digits[] = "0123456789abcdef";
 
@@ -34,7 +34,7 @@ static void info_json(const struct r3_btrfs_info *i, struct r3_btrfs *fs)
 	struct r3_btrfs_chunk_info c;
 	char uuid[37], incompat[256], ro[256];
 
-	uuid_text(i->fsid, uuid);
+	btrfs_uuid_print(i->fsid, uuid);
 	r3_btrfs_incompat_names(i->incompat, incompat, sizeof(incompat));
 	r3_btrfs_compat_ro_names(i->compat_ro, ro, sizeof(ro));
 	printf("{\"fsid\":\"%s\",\"label\":", uuid);
@@ -69,7 +69,7 @@ static void info_text(const struct r3_btrfs_info *i, struct r3_btrfs *fs)
 	struct r3_btrfs_chunk_info c;
 	char text[256];
 
-	uuid_text(i->fsid, text);
+	btrfs_uuid_print(i->fsid, text);
 	printf("uuid         %s\nlabel        ", text);
 	r3_btrfs_print_name(stdout, i->label, strlen(i->label), false);
 	printf("\ngeneration   %llu\nsize         %llu\nused         %llu\n"
@@ -159,8 +159,7 @@ static int run_stream_dump(const struct r3_args *args)
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
 }
 
-/* A subvolume by its path or number. */
-static int find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
+int btrfs_find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
 {
 	struct r3_btrfs_inode in;
 	int err;
@@ -172,7 +171,7 @@ static int find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
 		return err;
 	if (in.ino != R3_BTRFS_ROOT_INO) {
 		fprintf(stderr, "%s: not a subvolume\n", text);
-		return -EINVAL;
+		return R3_EXIT_FAILED;
 	}
 	*out = in.subvol;
 	return 0;
@@ -186,8 +185,8 @@ static int find_clones(const struct r3_args *args, struct btrfs_image *img,
 
 	for (unsigned i = 0; !err && i < args->all_count; i++) {
 		if (!strcmp(args->cmd->opts[args->all[i].opt].name, "clone"))
-			err = find_subvol(img->fs, args->all[i].value,
-					  &clones[(*count)++]);
+			err = btrfs_find_subvol(img->fs, args->all[i].value,
+						&clones[(*count)++]);
 	}
 	return err;
 }
@@ -198,11 +197,11 @@ static int send_to(const struct r3_args *args, struct btrfs_image *img,
 	const char *parent = r3_cli_opt(args, "parent");
 	uint64_t subvol, *clones = calloc(args->all_count + 1,
 					  sizeof(*clones));
-	int err = clones ? find_subvol(img->fs, args->pos[1], &subvol)
+	int err = clones ? btrfs_find_subvol(img->fs, args->pos[1], &subvol)
 			 : -ENOMEM;
 
 	if (!err && parent)
-		err = find_subvol(img->fs, parent, &opts->parent);
+		err = btrfs_find_subvol(img->fs, parent, &opts->parent);
 	if (!err)
 		err = find_clones(args, img, clones, &opts->clone_count);
 	opts->clones = clones;
@@ -249,67 +248,11 @@ static int run_send(const struct r3_args *args)
 	return btrfs_close_image(&img, send_to(args, &img, &opts, out));
 }
 
-static int list_subvol(void *arg, const struct r3_btrfs_subvol *v)
-{
-	bool json = *(const bool *)arg;
-	char uuid[37], parent[37], received[37];
-
-	uuid_text(v->uuid, uuid);
-	uuid_text(v->parent_uuid, parent);
-	uuid_text(v->received_uuid, received);
-	if (v->dead)
-		return 0;
-	if (!json) {
-		printf("%6llu %s gen=%llu uuid=%s ",
-		       (unsigned long long)v->id, v->readonly ? "ro" : "rw",
-		       (unsigned long long)v->generation, uuid);
-		r3_btrfs_print_name(stdout, v->path, strlen(v->path), false);
-		putchar('\n');
-		return 0;
-	}
-	printf("{\"id\":%llu,\"parent\":%llu,\"path\":",
-	       (unsigned long long)v->id, (unsigned long long)v->parent);
-	r3_btrfs_print_name(stdout, v->path, strlen(v->path), true);
-	printf(",\"readonly\":%s,\"snapshot\":%s,\"generation\":%llu,"
-	       "\"ctransid\":%llu,\"otransid\":%llu,\"stransid\":%llu,"
-	       "\"rtransid\":%llu,\"uuid\":\"%s\",\"parent_uuid\":\"%s\","
-	       "\"received_uuid\":\"%s\",\"otime\":%lld.%09ld}\n",
-	       v->readonly ? "true" : "false", v->snapshot ? "true" : "false",
-	       (unsigned long long)v->generation,
-	       (unsigned long long)v->ctransid,
-	       (unsigned long long)v->otransid,
-	       (unsigned long long)v->stransid,
-	       (unsigned long long)v->rtransid, uuid, parent, received,
-	       (long long)v->otime.tv_sec, v->otime.tv_nsec);
-	return 0;
-}
-
-static int run_subvolume_list(const struct r3_args *args)
-{
-	bool json = r3_cli_opt(args, "json");
-	struct btrfs_image img;
-	int ret = btrfs_open_image(args, &img);
-
-	if (ret)
-		return ret;
-	return btrfs_close_image(&img, r3_btrfs_each_subvol(img.fs,
-							    list_subvol,
-							    &json));
-}
-
-#define WHICH                                                             \
-	{ .name = "super", .arg = "N",                                    \
-	  .help = "use copy 1, 2 or 3 of the super block" },              \
-	{ .name = "backup", .arg = "N",                                   \
-	  .help = "use the roots of backup 1 to 4" }
-#define JSON                                                              \
-	{ .name = "json", .help = "print JSON" }
-
-static const struct r3_opt plain_opts[] = { WHICH, { 0 } };
-static const struct r3_opt json_opts[] = { WHICH, JSON, { 0 } };
-static const struct r3_opt stream_opts[] = { JSON, { 0 } };
+static const struct r3_opt plain_opts[] = { BTRFS_WHICH, { 0 } };
+static const struct r3_opt json_opts[] = { BTRFS_WHICH, BTRFS_JSON, { 0 } };
+static const struct r3_opt stream_opts[] = { BTRFS_JSON, { 0 } };
 static const struct r3_opt ls_opts[] = {
-	WHICH, JSON,
+	BTRFS_WHICH, BTRFS_JSON,
 	{ .name = "long", .letter = 'l',
 	  .help = "mode, owner, size, time, and where links point" },
 	{ .name = "recursive", .letter = 'R',
@@ -319,7 +262,7 @@ static const struct r3_opt ls_opts[] = {
 };
 
 static const struct r3_opt send_opts[] = {
-	WHICH,
+	BTRFS_WHICH,
 	{ .name = "parent", .arg = "SUBVOLUME", .letter = 'p',
 	  .help = "send the difference to this read-only subvolume" },
 	{ .name = "clone", .arg = "SUBVOLUME", .letter = 'c',
@@ -339,19 +282,19 @@ static const struct r3_opt send_opts[] = {
 static const struct r3_opt scrub_opts[] = {
 	{ .name = "readonly", .letter = 'r',
 	  .help = "report what is bad, write nothing" },
-	{ .name = "json", .help = "print JSON" },
+	BTRFS_JSON,
 	{ 0 },
 };
 
 static const struct r3_opt receive_opts[] = {
 	{ .name = "file", .arg = "FILE", .letter = 'f',
 	  .help = "read there, not from standard input" },
-	JSON,
+	BTRFS_JSON,
 	{ 0 },
 };
 
 static const struct r3_opt check_opts[] = {
-	WHICH, JSON,
+	BTRFS_WHICH, BTRFS_JSON,
 	{ .name = "data",
 	  .help = "read all data and compare it with its checksums" },
 	{ .name = "qgroups",
@@ -459,13 +402,6 @@ static const struct r3_cmd stream_cmds[] = {
 	{ 0 },
 };
 
-static const struct r3_cmd subvolume_cmds[] = {
-	{ .name = "list", .args = "IMAGE", .min_args = 1, .max_args = 1,
-	  .opts = json_opts, .run = run_subvolume_list,
-	  .summary = "every subvolume, by number" },
-	{ 0 },
-};
-
 const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "mkfs", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = mkfs_opts, .run = r3_btrfs_cmd_mkfs,
@@ -519,14 +455,18 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "unmount", .args = "DIR", .min_args = 1, .max_args = 1,
 	  .opts = unmount_opts, .run = r3_btrfs_cmd_unmount,
 	  .summary = "end a mount, and wait until all is written" },
-	{ .name = "subvolume", .sub = subvolume_cmds,
-	  .summary = "look at subvolumes" },
+	{ .name = "subvolume", .sub = r3_btrfs_subvolume_cmds,
+	  .summary = "make, look at, mark and delete subvolumes" },
 	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,
 	  .max_args = 2, .opts = send_opts, .run = run_send,
 	  .summary = "write a read-only subvolume as a stream" },
 	{ .name = "receive", .args = "IMAGE [DIR]", .min_args = 1,
 	  .max_args = 2, .opts = receive_opts, .run = r3_btrfs_cmd_receive,
 	  .summary = "make the subvolumes that a stream tells of" },
+	{ .name = "snapshot", .args = "IMAGE SOURCE DEST...", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = r3_btrfs_snapshot_opts,
+	  .run = r3_btrfs_cmd_snapshot,
+	  .summary = "make snapshots of a subvolume, all at once" },
 	{ .name = "stream", .sub = stream_cmds,
 	  .summary = "look at send streams" },
 	{ 0 },

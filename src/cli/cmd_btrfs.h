@@ -12,10 +12,18 @@ struct btrfs_image {
 	struct r3_btrfs *fs;
 };
 
-/* The first two options of every command that opens an image. */
+/* The first two options of every command that reads an image. */
 enum { BTRFS_OPT_SUPER, BTRFS_OPT_BACKUP };
+#define BTRFS_WHICH                                                       \
+	{ .name = "super", .arg = "N",                                    \
+	  .help = "use copy 1, 2 or 3 of the super block" },              \
+	{ .name = "backup", .arg = "N",                                   \
+	  .help = "use the roots of backup 1 to 4" }
+#define BTRFS_JSON                                                        \
+	{ .name = "json", .help = "print JSON" }
 
-/* The image named by the first argument; a message and an exit code. */
+/* The image named by the first argument; a message and an exit code.  @err > 0
+ * was told already. */
 int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img);
 int btrfs_close_image(struct btrfs_image *img, int err);
 /* For changes; @opts: or NULL. */
@@ -30,6 +38,9 @@ int btrfs_save_image(struct btrfs_image *img, int err);
 #define BTRFS_IN_USE "in use by another process; unmount or end that first"
 /* "zstd", "zstd:3", "none"; false: it is none of them. */
 bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
+/* A subvolume by its path or number. */
+int btrfs_find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out);
+void btrfs_uuid_print(const uint8_t *uuid, char out[37]);
 
 int r3_btrfs_cmd_ls(const struct r3_args *args);
 int r3_btrfs_cmd_cat(const struct r3_args *args);
@@ -49,5 +60,8 @@ int r3_btrfs_cmd_chown(const struct r3_args *args);
 int r3_btrfs_cmd_xattr_show(const struct r3_args *args);
 int r3_btrfs_cmd_xattr_set(const struct r3_args *args);
 int r3_btrfs_cmd_xattr_remove(const struct r3_args *args);
+int r3_btrfs_cmd_snapshot(const struct r3_args *args);
+extern const struct r3_cmd r3_btrfs_subvolume_cmds[];
+extern const struct r3_opt r3_btrfs_snapshot_opts[];
 
 #endif

@@ -74,7 +74,7 @@ int btrfs_save_image(struct btrfs_image *img, int err)
 /* Close; an error of the library becomes its text and exit code 1. */
 int btrfs_close_image(struct btrfs_image *img, int err)
 {
-	if (err)
+	if (err < 0)
 		fprintf(stderr, "%s: %s\n", img->name,
 			*r3_btrfs_why(img->fs) ? r3_btrfs_why(img->fs)
 					       : strerror(-err));
