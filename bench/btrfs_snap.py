@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A thousand snapshots of a subvolume, beside the kernel's ioctl.
+
+    bench/btrfs_snap.py [--build DIR] [--runs N] [--count N] [--kernel N]
+
+Needs root: the kernel's file system is loop-mounted.  It gets one ioctl a
+snapshot, each of which is a commit; ring3 makes them in one, on the image, not
+mounted, and its time has opening the image and the flush at the end in it.
+The source has files enough for a root block that points to others.
+"""
+import argparse
+import fcntl
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import tempfile
+import time
+
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+SNAP_CREATE_V2 = 0x50009417  # linux/btrfs.h: struct btrfs_ioctl_vol_args_v2
+READ_ONLY = 2
+
+
+def run(*cmd, **kw):
+    subprocess.run(cmd, check=True, timeout=600, **QUIET, **kw)
+
+
+def kernel_snapshots(mnt, name, count):
+    source = os.open(f"{mnt}/v", os.O_RDONLY)
+    folder = os.open(mnt, os.O_RDONLY)
+    start = time.monotonic()
+    for i in range(count):
+        path = f"{name}{i}".encode()
+        fcntl.ioctl(folder, SNAP_CREATE_V2, struct.pack(
+            "=qQQ32x4040s", source, 0, READ_ONLY, path))
+    os.fsync(folder)
+    wall = time.monotonic() - start
+    os.close(source)
+    os.close(folder)
+    return count / wall
+
+
+def our_snapshots(ring3, image, name, count):
+    names = "".join(f"/{name}{i}\n" for i in range(count))
+    start = time.monotonic()
+    run(ring3, "btrfs", "snapshot", "-r", image, "/v", "-",
+        input=names.encode())
+    return count / (time.monotonic() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--kernel", type=int, default=200,
+                        help="snapshots that the kernel makes")
+    args = parser.parse_args()
+    ring3 = os.path.abspath(os.path.join(args.build, "ring3"))
+    with tempfile.TemporaryDirectory(prefix="r3bench.") as tmp:
+        image, mnt = tmp + "/image", tmp + "/mnt"
+        with open(image, "wb") as f:
+            f.truncate(1 << 30)
+        run("mkfs.btrfs", "-q", image)
+        os.mkdir(mnt)
+        run("mount", "-o", "loop,noatime", image, mnt)
+        theirs = []
+        try:
+            run("btrfs", "subvolume", "create", f"{mnt}/v")
+            for i in range(5000):
+                with open(f"{mnt}/v/f{i}", "wb") as f:
+                    f.write(b"x" * 100)
+            run("sync", "-f", mnt)
+            for n in range(args.runs):
+                theirs.append(kernel_snapshots(mnt, f"k{n}.", args.kernel))
+        finally:
+            run("umount", mnt)
+        ours = []
+        for n in range(args.runs):
+            copy = f"{tmp}/copy"
+            shutil.copyfile(image, copy)
+            os.sync()
+            ours.append(our_snapshots(ring3, copy, f"r{n}.", args.count))
+        run(ring3, "btrfs", "check", copy)
+        a, b = statistics.median(theirs), statistics.median(ours)
+        print(f"snapshots a second, medians of {args.runs} runs: kernel "
+              f"{a:.0f}   ring3 {b:.0f}   ratio {b / a:.0f}")
+
+
+if __name__ == "__main__":
+    main()
