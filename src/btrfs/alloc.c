@@ -453,14 +453,8 @@ static int groups_load(struct r3_btrfs *fs)
 
 int btrfs_space_open(struct r3_btrfs *fs)
 {
-	const uint64_t needed = BTRFS_COMPAT_RO_FREE_SPACE_TREE |
-				BTRFS_COMPAT_RO_FST_VALID;
 	int err;
 
-	if ((fs->compat_ro & needed) != needed)
-		return btrfs_fail(fs, -EOPNOTSUPP, "has no valid free space "
-				  "tree, which writing needs: mount it once "
-				  "with space_cache=v2");
 	fs->space = calloc(1, sizeof(*fs->space));
 	if (!fs->space)
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
