@@ -96,8 +96,8 @@ int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 
 	if (!err)
 		err = check_encoded(fs, &st, off, how, len);
-	if (!err && off)
-		err = btrfs_inline_out(fs, in);
+	if (!err)
+		err = btrfs_make_way(fs, in, off);
 	/* of 128 KiB at most, so of no more than 32 extents */
 	if (!err)
 		err = btrfs_replace_begin(&r, fs, in, 1, 33,

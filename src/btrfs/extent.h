@@ -118,8 +118,10 @@ int btrfs_replace_write(struct btrfs_replace *r, uint64_t logical,
 
 /* ---- new data (write.c) ---------------------------------------------------*/
 
-/* Inline data becomes an extent, so that others can follow it. */
-int btrfs_inline_out(struct r3_btrfs *fs, struct r3_btrfs_inode in);
+/* Before a file becomes longer at @off, behind its last sector: that becomes an
+ * extent of its own when it is inline, where nothing may follow, or packed,
+ * where what follows the file's end in it may not be zeros. */
+int btrfs_make_way(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off);
 /* Is the file's data inline? */
 int btrfs_is_inline(struct r3_btrfs *fs, const struct btrfs_node *node,
 		    bool *out);

@@ -213,7 +213,8 @@ static int allocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 {
 	uint64_t grow = mode & FALLOC_FL_KEEP_SIZE ? 0 : end, from, to;
 	struct r3_btrfs_stat st;
-	int err = btrfs_inline_out(fs, in);
+	/* also for space behind the end: nothing follows inline data */
+	int err = btrfs_make_way(fs, in, INT64_MAX);
 
 	if (!err && mode & FALLOC_FL_ZERO_RANGE) {
 		err = zero_ends(fs, in, off, end, size, &from, &to);

@@ -329,14 +329,16 @@ static int change(struct btrfs_replace *r)
 	struct btrfs_inode_item *item = &r->node.item;
 	uint64_t old_size = le64(item->size);
 	bool done = false;
-	unsigned grown;
-	int err = grow_last(r, &grown);
+	unsigned grown = 0;
+	int err = 0;
 
-	if (!err)
-		err = add_refs(r, grown);
 	while (!err && !done && r->from < r->to)
 		err = btrfs_file_drop(r->fs, &r->node, r->from, r->to,
 				      BTRFS_DROP_MAX, &done);
+	if (!err)
+		err = grow_last(r, &grown);
+	if (!err)
+		err = add_refs(r, grown);
 	for (unsigned i = grown; !err && i < r->count; i++)
 		err = insert_x(r, &r->x[i]);
 	if (!err && r->inline_data)

@@ -82,8 +82,7 @@ static int prepare(struct r3_btrfs *fs, struct btrfs_replace *r,
 	r->from = r->to = sector;
 	r->size = size;
 	if (!err && is_inline) {
-		/* packed more tightly than it may be when plain, or longer
-		 * than that now: an extent, and what follows is a hole */
+		/* longer than it may be when it is not packed */
 		err = btrfs_keep_sector(r, 0, r3_min(size, BTRFS_SECTOR));
 		r->from = 0;
 		r->to = BTRFS_SECTOR;
@@ -134,6 +133,8 @@ int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	if (size > BTRFS_FILE_MAX - BTRFS_SECTOR)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	err = r3_btrfs_stat(fs, in, &st);
+	if (!err && size > (uint64_t)st.st.st_size)
+		err = btrfs_make_way(fs, in, end);
 	do {
 		if (!err && size <= (uint64_t)st.st.st_size)
 			err = step_start(fs, in, end, &from);

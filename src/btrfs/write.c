@@ -9,6 +9,7 @@
  */
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "extent.h"
 
@@ -394,21 +395,6 @@ static int write_step(struct writer *w, struct r3_btrfs *fs,
 	return btrfs_replace_end(r);
 }
 
-/* Does something follow the inline data from now on? */
-static int make_way(struct r3_btrfs *fs, struct r3_btrfs_inode in,
-		    uint64_t off)
-{
-	struct r3_btrfs_stat st;
-	int err;
-
-	if (off < BTRFS_SECTOR)
-		return 0;
-	err = r3_btrfs_stat(fs, in, &st);
-	if (err || !st.st.st_blocks || st.st.st_blocks > BTRFS_SECTOR / 512)
-		return err;
-	return btrfs_inline_out(fs, in);
-}
-
 int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 		   const void *buf, size_t len)
 {
@@ -425,7 +411,7 @@ int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 	if (!w)
 		return -ENOMEM;
 	w->joined = NULL;
-	err = make_way(fs, in, off);
+	err = btrfs_make_way(fs, in, off);
 	while (!err && len) {
 		err = write_step(w, fs, in, off, p, len, &done);
 		if (!err) {
@@ -465,21 +451,45 @@ int btrfs_keep_sector(struct btrfs_replace *r, uint64_t at, size_t keep)
 	return err;
 }
 
-int btrfs_inline_out(struct r3_btrfs *fs, struct r3_btrfs_inode in)
+/* Sector @at, where the file ends, as an extent of its own. */
+static int last_sector_out(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			   uint64_t at)
 {
 	struct btrfs_replace r;
-	bool is_inline;
 	int err = btrfs_replace_begin(&r, fs, in, 1, 1, BTRFS_SECTOR,
 				      BTRFS_USES);
 
 	if (err)
 		return err;
-	err = btrfs_is_inline(fs, &r.node, &is_inline);
-	if (!err && is_inline)
-		err = btrfs_keep_sector(&r, 0, BTRFS_SECTOR);
-	if (err || !is_inline)
+	err = btrfs_keep_sector(&r, at, BTRFS_SECTOR);
+	if (err)
 		return btrfs_replace_cancel(&r, err);
-	r.from = 0;
-	r.to = BTRFS_SECTOR;
+	r.from = at;
+	r.to = at + BTRFS_SECTOR;
 	return btrfs_replace_end(&r);
+}
+
+int btrfs_make_way(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off)
+{
+	struct btrfs_tree *tree;
+	struct r3_btrfs_stat st;
+	struct btrfs_fx x;
+	uint64_t size, last;
+	int err = btrfs_subvol_writable(fs, in.subvol, &tree);
+
+	if (!err)
+		err = r3_btrfs_stat(fs, in, &st);
+	if (err || !S_ISREG(st.st.st_mode) || !st.st.st_size)
+		return err;
+	size = (uint64_t)st.st.st_size;
+	last = r3_align_down(size - 1, BTRFS_SECTOR);
+	if (off < last + BTRFS_SECTOR)
+		return 0;
+	err = btrfs_fx_find(fs, tree, in.ino, last, &x);
+	if (err || x.start > last)
+		return err == -ENOENT ? 0 : err;
+	if (x.type != BTRFS_FILE_INLINE &&
+	    (!x.compression || r3_is_aligned(size, BTRFS_SECTOR)))
+		return 0;
+	return last_sector_out(fs, in, last);
 }
