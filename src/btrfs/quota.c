@@ -650,7 +650,7 @@ int quota_write_status(struct r3_btrfs *fs, struct btrfs_tree *t)
 	struct btrfs_qgroup_status s = {
 		.version = to_le64(1),
 		.generation = to_le64(btrfs_transid(fs)),
-		.flags = to_le64(BTRFS_QGROUP_ON),
+		.flags = to_le64(fs->quotas->on ? BTRFS_QGROUP_ON : 0),
 		.enable_gen = to_le64(fs->quotas->enable_gen),
 	};
 	struct btrfs_spot spot;

@@ -121,51 +121,97 @@ static int need_on(struct r3_btrfs *fs)
 	return 0;
 }
 
-/* Items of the quota tree, at most. */
-static unsigned item_count(const struct btrfs_quota *q)
-{
-	return (unsigned)(1 + 2 * q->groups.n + 2 * q->relations.n);
-}
+/* Groups or items of one operation. */
+enum { BATCH = 32 };
 
+/* The tree, not yet on: until it is, it counts for nothing. */
 static int tree_make(struct r3_btrfs *fs)
 {
-	struct btrfs_quota *q = fs->quotas;
 	struct btrfs_qgroup_status s = { .version = to_le64(1) };
 	struct btrfs_tree *t;
-	int err;
+	int err = btrfs_trans_start(fs, 4, BTRFS_USES);
 
-	err = btrfs_tree_new(fs, KEY(BTRFS_QUOTA_TREE, BTRFS_ROOT_ITEM, 0),
-			     &t);
 	if (err)
 		return err;
-	t->item.refs = to_le32(1);
-	t->item.bytes_used = to_le64(fs->nodesize);
-	btrfs_tree_touch(fs, t);
-	err = btrfs_item_insert(fs, t, KEY(0, BTRFS_QGROUP_STATUS, 0), &s,
-				sizeof(s), NULL);
-	q->on = true;
-	q->enable_gen = 0;
-	q->recount = true;
-	for (size_t i = 0; !err && i < q->subvols.n; i++) {
-		if (!q->subvols.p[i].dead)
-			err = quota_group_add(fs, q->subvols.p[i].id);
+	err = btrfs_tree_new(fs, KEY(BTRFS_QUOTA_TREE, BTRFS_ROOT_ITEM, 0),
+			     &t);
+	if (!err) {
+		t->item.refs = to_le32(1);
+		err = btrfs_tree_touch(fs, t);
 	}
-	return err ? err : quota_write_status(fs, t);
+	if (!err)
+		err = btrfs_item_insert(fs, t, KEY(0, BTRFS_QGROUP_STATUS, 0),
+					&s, sizeof(s), NULL);
+	return btrfs_trans_end(fs, err);
 }
 
-/* The tree's items, its one block that is left, and itself. */
+static int groups_make(struct r3_btrfs *fs)
+{
+	struct btrfs_quota *q = fs->quotas;
+	size_t i = 0;
+	int err = 0;
+
+	while (!err && i < q->subvols.n) {
+		size_t end = r3_min(i + BATCH, q->subvols.n);
+
+		err = btrfs_trans_start(fs, 2 * BATCH, BTRFS_USES);
+		if (err)
+			break;
+		for (; !err && i < end; i++) {
+			if (!q->subvols.p[i].dead)
+				err = quota_group_add(fs, q->subvols.p[i].id);
+		}
+		err = btrfs_trans_end(fs, err);
+	}
+	return err;
+}
+
+/* With @on the next commit counts all. */
+static int write_status(struct r3_btrfs *fs, bool on)
+{
+	struct btrfs_quota *q = fs->quotas;
+	struct btrfs_tree *t;
+	int err = btrfs_trans_start(fs, 1, on ? BTRFS_USES : BTRFS_FREES);
+
+	if (err)
+		return err;
+	q->on = on;
+	q->recount = on;
+	err = quota_tree(fs, &t);
+	if (!err)
+		err = quota_write_status(fs, t);
+	return btrfs_trans_end(fs, err);
+}
+
+static int items_drop(struct r3_btrfs *fs)
+{
+	struct btrfs_tree *t;
+	unsigned count = BATCH;
+	int err = 0;
+
+	while (!err && count == BATCH) {
+		err = btrfs_trans_start(fs, BATCH, BTRFS_FREES);
+		if (err)
+			break;
+		err = quota_tree(fs, &t);
+		if (!err)
+			err = btrfs_items_delete(fs, t, KEY(0, 0, 0),
+						 KEY(UINT64_MAX, UINT8_MAX,
+						     UINT64_MAX), BATCH,
+						 &count);
+		err = btrfs_trans_end(fs, err);
+	}
+	return err;
+}
+
+/* Its one block that is left, and itself. */
 static int tree_unmake(struct r3_btrfs *fs)
 {
 	struct btrfs_expect e = { .tree = BTRFS_QUOTA_TREE };
 	struct btrfs_block *b;
 	struct btrfs_tree *t;
-	unsigned count = 1;
 	int err = quota_tree(fs, &t);
 
-	while (!err && count)
-		err = btrfs_items_delete(fs, t, KEY(0, 0, 0),
-					 KEY(UINT64_MAX, UINT8_MAX,
-					     UINT64_MAX), UINT32_MAX, &count);
 	if (err)
 		return err;
 	e.generation = t->root->generation;
@@ -173,20 +219,20 @@ static int tree_unmake(struct r3_btrfs *fs)
 	err = btrfs_block_get(fs, t->root->bytenr, &e, &b);
 	if (err)
 		return err;
-	err = btrfs_block_drop(fs, t, b, 0);
 	btrfs_block_put(b);
+	err = btrfs_block_drop(fs, t, b, 0);
 	return err ? err : btrfs_tree_remove(fs, t);
 }
 
-/* A tree with quotas off in it, as a kernel may leave one. */
-static int drop_tree(struct r3_btrfs *fs)
+/* A tree that is not on, as a kernel may leave one too. */
+static int tree_drop(struct r3_btrfs *fs)
 {
-	int err = btrfs_trans_start(fs, item_count(fs->quotas) + 2,
-				    BTRFS_FREES);
+	int err = items_drop(fs);
 
-	if (err)
-		return err;
-	err = btrfs_trans_end(fs, tree_unmake(fs));
+	if (!err)
+		err = btrfs_trans_start(fs, 2, BTRFS_FREES);
+	if (!err)
+		err = btrfs_trans_end(fs, tree_unmake(fs));
 	quota_unload(fs->quotas);
 	return err ? err : btrfs_trans_commit(fs);
 }
@@ -194,49 +240,42 @@ static int drop_tree(struct r3_btrfs *fs)
 int r3_btrfs_quota_enable(struct r3_btrfs *fs)
 {
 	struct btrfs_quota *q = fs->quotas;
-	int err;
+	int err = 0;
 
 	if (!q)
 		return btrfs_fail(fs, -EROFS, "opened for reading only");
 	if (q->on)
 		return 0;
-	/* so that the root tree has all subvolumes */
-	err = btrfs_trans_commit(fs);
-	if (!err && fs->quota.bytenr)
-		err = drop_tree(fs);
+	if (fs->quota.bytenr)
+		err = tree_drop(fs);
 	if (!err)
 		err = quota_load_subvols(fs, q);
-	if (err)
-		return err;
-	err = btrfs_trans_start(fs, 4 + 2 * (unsigned)q->subvols.n,
-				BTRFS_USES);
-	if (err)
-		return err;
-	err = btrfs_trans_end(fs, tree_make(fs));
-	return err ? err : btrfs_trans_commit(fs);
+	if (!err)
+		err = tree_make(fs);
+	if (!err)
+		err = groups_make(fs);
+	if (!err)
+		err = write_status(fs, true);
+	if (!err)
+		return btrfs_trans_commit(fs);
+	return err;
 }
 
 int r3_btrfs_quota_disable(struct r3_btrfs *fs)
 {
 	int err = need_on(fs);
 
-	return err ? err : drop_tree(fs);
+	if (!err)
+		err = write_status(fs, false);
+	return err ? err : tree_drop(fs);
 }
 
 int r3_btrfs_quota_rescan(struct r3_btrfs *fs)
 {
-	struct btrfs_tree *t;
 	int err = need_on(fs);
 
 	if (!err)
-		err = btrfs_trans_start(fs, 1, BTRFS_USES);
-	if (err)
-		return err;
-	fs->quotas->recount = true;
-	err = quota_tree(fs, &t);
-	if (!err)
-		err = quota_write_status(fs, t);
-	err = btrfs_trans_end(fs, err);
+		err = write_status(fs, true);
 	return err ? err : btrfs_trans_commit(fs);
 }
 

@@ -62,6 +62,7 @@ int r3_btrfs_cmd_xattr_set(const struct r3_args *args);
 int r3_btrfs_cmd_xattr_remove(const struct r3_args *args);
 int r3_btrfs_cmd_snapshot(const struct r3_args *args);
 extern const struct r3_cmd r3_btrfs_subvolume_cmds[];
+extern const struct r3_cmd r3_btrfs_quota_cmds[], r3_btrfs_qgroup_cmds[];
 extern const struct r3_opt r3_btrfs_snapshot_opts[];
 
 #endif
