@@ -98,7 +98,8 @@ static int walk(struct recv *r, uint64_t subvol, struct r3_span path,
 		struct recv_place *out)
 {
 	struct recv_place p = { .dir = { subvol, R3_BTRFS_ROOT_INO } };
-	uint8_t type = BTRFS_FT_DIR;
+	uint8_t type;
+	uint64_t ino;
 	int err;
 
 	for (;;) {
@@ -109,12 +110,13 @@ static int walk(struct recv *r, uint64_t subvol, struct r3_span path,
 			*out = p;
 			return 0;
 		}
-		err = look_up(r, &p, &p.dir.ino, &type);
+		err = look_up(r, &p, &ino, &type);
 		if (err)
 			return err;
 		if (type != BTRFS_FT_DIR)
 			return recv_bad(r, "'%.*s' is no directory",
 					(int)p.len, p.name);
+		p.dir.ino = ino;
 	}
 }
 

@@ -80,7 +80,8 @@ int btrfs_subvol_root(struct r3_btrfs *fs, uint64_t id, struct btrfs_root *out)
 	struct btrfs_key key;
 	int err;
 
-	if (!btrfs_is_fs_tree(id) || (live && is_dead(&live->item)))
+	if (!btrfs_is_fs_tree(id) ||
+	    (live && is_dead(&live->item) && id != fs->receiving))
 		return no_subvol(fs, id);
 	if (live) {
 		*out = *live->root;

@@ -203,4 +203,5 @@ def main():
     k.close()
 
 
-main()
+if __name__ == "__main__":
+    main()
