@@ -239,6 +239,9 @@ static int link_look(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 				 "subvolume than its file");
 	if (!err)
 		err = btrfs_node_get(fs, in, &n->node);
+	if (!err)
+		err = btrfs_name_may_add(fs, &n->dir, n->ref.name,
+					 n->ref.len);
 	if (!err && btrfs_node_is_dir(&n->node))
 		err = btrfs_fail(fs, -EPERM, "a directory has one name");
 	if (!err && !le32(n->node.item.nlink))
@@ -247,9 +250,6 @@ static int link_look(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	if (!err && le32(n->node.item.nlink) >= BTRFS_LINKS_MAX)
 		err = btrfs_fail(fs, -EMLINK, "inode %llu has %u names",
 				 (unsigned long long)in.ino, BTRFS_LINKS_MAX);
-	if (!err)
-		err = btrfs_name_may_add(fs, &n->dir, n->ref.name,
-					 n->ref.len);
 	if (!err)
 		err = btrfs_backref_room(fs, n->dir.tree, &n->ref);
 	return err;

@@ -310,7 +310,9 @@ static void do_link(struct model *m)
 		if (!m->inodes[i].used || !m->inodes[i].nlink)
 			return;
 	}
-	want = m->inodes[i].dir ? -EPERM : may_add(m, dir, name);
+	want = may_add(m, dir, name);
+	if (!want && m->inodes[i].dir)
+		want = -EPERM;
 	expect(m, "link", want, r3_btrfs_link(m->fs, m->inodes[i].in,
 					      m->inodes[dir].in,
 					      NAME(m, name)));
