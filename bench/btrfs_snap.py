@@ -28,19 +28,26 @@ def run(*cmd, **kw):
     subprocess.run(cmd, check=True, timeout=600, **QUIET, **kw)
 
 
+class open_folder:
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDONLY)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+
 def kernel_snapshots(mnt, name, count):
-    source = os.open(f"{mnt}/v", os.O_RDONLY)
-    folder = os.open(mnt, os.O_RDONLY)
-    start = time.monotonic()
-    for i in range(count):
-        path = f"{name}{i}".encode()
-        fcntl.ioctl(folder, SNAP_CREATE_V2, struct.pack(
-            "=qQQ32x4040s", source, 0, READ_ONLY, path))
-    os.fsync(folder)
-    wall = time.monotonic() - start
-    os.close(source)
-    os.close(folder)
-    return count / wall
+    with open_folder(f"{mnt}/v") as source, open_folder(mnt) as folder:
+        start = time.monotonic()
+        for i in range(count):
+            args = struct.pack("=qQQ32x4040s", source.fd, 0, READ_ONLY,
+                               f"{name}{i}".encode())
+            fcntl.ioctl(folder.fd, SNAP_CREATE_V2, bytearray(args))
+        os.fsync(folder.fd)
+        return count / (time.monotonic() - start)
 
 
 def our_snapshots(ring3, image, name, count):
