@@ -332,6 +332,8 @@ static void data_shift(const struct r3_btrfs *fs, struct btrfs_block *leaf,
 	uint8_t *base = leaf->data + sizeof(struct btrfs_header);
 	uint32_t low = data_end(fs, leaf, leaf->nritems);
 
+	if (!delta)
+		return;
 	memmove(base + low - delta, base + low, end - low);
 	for (unsigned i = slot; i < leaf->nritems; i++) {
 		struct btrfs_item *item = btrfs_item(leaf, i);

@@ -338,6 +338,8 @@ static int keyed_find(struct r3_btrfs *fs, const struct btrfs_ref *r,
 		      struct btrfs_key *key)
 {
 	uint64_t order = ref_order(r);
+	/* the others' offsets are no hashes */
+	unsigned collisions = r->data && !r->parent ? COLLISIONS_MAX : 0;
 	struct btrfs_cursor c;
 	int err;
 
@@ -345,7 +347,7 @@ static int keyed_find(struct r3_btrfs *fs, const struct btrfs_ref *r,
 	btrfs_cursor_init(&c, fs, &fs->extent);
 	err = btrfs_cursor_seek(&c, *key);
 	while (!err && c.key.objectid == r->bytenr && c.key.type == key->type &&
-	       c.key.offset - order <= COLLISIONS_MAX) {
+	       c.key.offset - order <= collisions) {
 		if (c.key.type == BTRFS_EXTENT_DATA_REF
 			    ? same_data(c.data, r) : c.key.offset == order) {
 			*key = c.key;

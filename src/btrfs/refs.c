@@ -373,7 +373,8 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 
 size_t btrfs_refs_count(const struct r3_btrfs *fs)
 {
-	return fs->refs->waiting;
+	return fs->refs->waiting > fs->refs->ref_count ? fs->refs->waiting
+						       : fs->refs->ref_count;
 }
 
 /* ---- space that changes with them ----------------------------------------- */
@@ -448,6 +449,22 @@ static int account(struct r3_btrfs *fs, const struct head *h, bool came)
 
 /* ---- running -------------------------------------------------------------- */
 
+/* The newest is the first; most often it is also the one of the largest key,
+ * and items are put in sooner in rising order. */
+static void turn_refs(struct head *h)
+{
+	struct ref *turned = NULL;
+
+	while (h->refs) {
+		struct ref *r = h->refs;
+
+		h->refs = r->next;
+		r->next = turned;
+		turned = r;
+	}
+	h->refs = turned;
+}
+
 /* All references of one sign. */
 static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
 {
@@ -487,7 +504,7 @@ static int apply_gone(struct r3_btrfs *fs, const struct head *h)
 	return 0;
 }
 
-static int apply(struct r3_btrfs *fs, const struct head *h)
+static int apply(struct r3_btrfs *fs, struct head *h)
 {
 	struct btrfs_extent *x = &fs->refs->extent;
 	const struct btrfs_ref what = {
@@ -508,6 +525,7 @@ static int apply(struct r3_btrfs *fs, const struct head *h)
 		return err;
 	if (h->full)
 		x->flags |= BTRFS_EXTENT_FLAG_FULL_BACKREF;
+	turn_refs(h);
 	err = apply_refs(fs, h, false);
 	if (!err)
 		err = apply_refs(fs, h, true);

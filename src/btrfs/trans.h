@@ -188,7 +188,8 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 int btrfs_ref_make_full(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level);
 /* Apply all; what that delays too, until there is nothing left. */
 int btrfs_refs_run(struct r3_btrfs *fs);
-size_t btrfs_refs_count(const struct r3_btrfs *fs); /* that wait */
+/* References that wait, or extents if these are more. */
+size_t btrfs_refs_count(const struct r3_btrfs *fs);
 
 /* For quotas, called with every reference that comes and goes. */
 void btrfs_quota_ref(struct r3_btrfs *fs, const struct btrfs_ref *ref,
