@@ -18,14 +18,13 @@
 #include "space.h"
 
 struct ref {
-	struct ref *hash_next, *next; /* of its head */
+	struct ref *hash_next, *next; /* next of its head */
 	struct btrfs_ref what;
 	int64_t delta;
 };
 
 struct head {
 	struct head *hash_next;
-	struct ref *refs;
 	uint64_t bytenr, len;
 	int64_t delta;	/* sum of the references' */
 	uint8_t level;
@@ -33,6 +32,9 @@ struct head {
 	bool fresh;	/* no item yet */
 	bool touched;	/* referred to, or its flag is to be set */
 	bool full;	/* FULL_BACKREF is to be set */
+	bool batched;	/* the run has its address: nobody else frees it */
+	bool referred;	/* ref is in use */
+	struct ref ref; /* the first, often the only one; not in the table */
 };
 
 struct btrfs_refs {
@@ -178,7 +180,7 @@ static void head_take(struct btrfs_refs *rs, struct head *h)
 	*head_slot(rs, h->bytenr) = h->hash_next;
 	rs->head_count--;
 	rs->waiting -= h->touched;
-	for (struct ref *r = h->refs; r; r = r->next) {
+	for (struct ref *r = h->ref.next; r; r = r->next) {
 		*ref_slot(rs, &r->what) = r->hash_next;
 		rs->ref_count--;
 	}
@@ -186,7 +188,7 @@ static void head_take(struct btrfs_refs *rs, struct head *h)
 
 static void head_free(struct head *h)
 {
-	for (struct ref *r = h->refs, *next; r; r = next) {
+	for (struct ref *r = h->ref.next, *next; r; r = next) {
 		next = r->next;
 		free(r);
 	}
@@ -197,8 +199,17 @@ static int ref_get(struct r3_btrfs *fs, struct head *h,
 		   const struct btrfs_ref *what, struct ref **out)
 {
 	struct btrfs_refs *rs = fs->refs;
-	struct ref *r = *ref_slot(rs, what);
+	struct ref *r;
 
+	if (!h->referred) {
+		h->referred = true;
+		h->ref.what = *what;
+	}
+	if (same_ref(&h->ref.what, what)) {
+		*out = &h->ref;
+		return 0;
+	}
+	r = *ref_slot(rs, what);
 	if (!r) {
 		if (rs->ref_count >= rs->refs_size)
 			refs_grow(rs);
@@ -206,8 +217,8 @@ static int ref_get(struct r3_btrfs *fs, struct head *h,
 		if (!r)
 			return btrfs_fail(fs, -ENOMEM, "out of memory");
 		r->what = *what;
-		r->next = h->refs;
-		h->refs = r;
+		r->next = h->ref.next;
+		h->ref.next = r;
 		*ref_slot(rs, what) = r;
 		rs->ref_count++;
 	}
@@ -232,7 +243,7 @@ static int delay(struct r3_btrfs *fs, const struct btrfs_ref *what, int delta)
 	r->delta += delta;
 	head_touch(fs->refs, h);
 	btrfs_quota_ref(fs, what, delta);
-	if (h->fresh && !h->data && !h->delta && delta < 0) {
+	if (h->fresh && !h->data && !h->delta && !h->batched && delta < 0) {
 		head_take(fs->refs, h);
 		btrfs_space_give(fs, h->bytenr, h->len);
 		head_free(h);
@@ -330,7 +341,7 @@ int btrfs_ref_alone(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		if (!err)
 			*out = item_is_only(x, ref);
 	}
-	for (const struct ref *r = h ? h->refs : NULL; r; r = r->next)
+	for (const struct ref *r = h ? &h->ref : NULL; r; r = r->next)
 		*out = *out && (r->delta <= 0 || same_ref(&r->what, ref));
 	return err;
 }
@@ -341,7 +352,7 @@ static bool only_fresh(const struct head *h, const struct btrfs_ref *ref)
 	if (!h || !h->fresh || !h->data || h->len != ref->len ||
 	    h->delta != 1)
 		return false;
-	for (const struct ref *r = h->refs; r; r = r->next) {
+	for (const struct ref *r = &h->ref; r; r = r->next) {
 		if (r->delta != same_ref(&r->what, ref))
 			return false;
 	}
@@ -364,7 +375,7 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	head_take(rs, next);
 	head_free(next);
 	h->len = grown.len = ref->len + more;
-	for (struct ref *r = h->refs; r; r = r->next)
+	for (struct ref *r = &h->ref; r; r = r->next)
 		r->what.len = h->len;
 	btrfs_quota_ref(fs, ref, -1);
 	btrfs_quota_ref(fs, &grown, 1);
@@ -470,7 +481,7 @@ static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
 {
 	int err = 0;
 
-	for (const struct ref *r = h->refs; r && !err; r = r->next) {
+	for (const struct ref *r = &h->ref; r && !err; r = r->next) {
 		if (drops ? r->delta < 0 : r->delta > 0)
 			err = btrfs_extent_ref(fs, &fs->refs->extent, &r->what,
 					       r->delta);
@@ -478,10 +489,11 @@ static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
 	return err;
 }
 
-/* Data without a reference that never got an item. */
+/* Without a reference, and without an item so far. */
 static int apply_unborn(struct r3_btrfs *fs, const struct head *h)
 {
-	int err = gather(fs, &fs->refs->gone, flush_gone, h->bytenr, h->len);
+	int err = h->data ? gather(fs, &fs->refs->gone, flush_gone, h->bytenr,
+				   h->len) : 0;
 
 	if (!err)
 		btrfs_space_give(fs, h->bytenr, h->len);
@@ -507,16 +519,13 @@ static int apply_gone(struct r3_btrfs *fs, const struct head *h)
 static int apply(struct r3_btrfs *fs, struct head *h)
 {
 	struct btrfs_extent *x = &fs->refs->extent;
-	const struct btrfs_ref what = {
-		.bytenr = h->bytenr, .len = h->len, .level = h->level,
-		.data = h->data,
-		.root = h->refs ? h->refs->what.root : 0,
-		.parent = h->refs ? h->refs->what.parent : 0,
-		.ino = h->refs ? h->refs->what.ino : 0,
-		.off = h->refs ? h->refs->what.off : 0,
-	};
+	struct btrfs_ref what = h->ref.what;
 	int err;
 
+	what.bytenr = h->bytenr;
+	what.len = h->len;
+	what.level = h->level;
+	what.data = h->data;
 	if (h->fresh && !h->delta)
 		return apply_unborn(fs, h);
 	err = h->fresh ? btrfs_extent_new(fs, &what, x)
@@ -542,56 +551,57 @@ static bool idle(const struct head *h)
 {
 	if (h->full || h->fresh)
 		return false;
-	for (const struct ref *r = h->refs; r; r = r->next) {
+	for (const struct ref *r = &h->ref; r; r = r->next) {
 		if (r->delta)
 			return false;
 	}
 	return true;
 }
 
-static int address_cmp(const void *pa, const void *pb)
-{
-	const uint64_t *a = pa, *b = pb;
+struct batched {
+	uint64_t bytenr;
+	struct head *head;
+};
 
-	return *a < *b ? -1 : *a > *b;
+static int batched_cmp(const void *pa, const void *pb)
+{
+	const struct batched *a = pa, *b = pb;
+
+	return a->bytenr < b->bytenr ? -1 : a->bytenr > b->bytenr;
 }
 
-/* Addresses of all heads that wait, in order. */
-static int collect(struct r3_btrfs *fs, uint64_t **out, size_t *count)
+/* All heads that wait, by address. */
+static int collect(struct r3_btrfs *fs, struct batched **out)
 {
 	const struct btrfs_refs *rs = fs->refs;
-	uint64_t *p = malloc(rs->waiting * sizeof(*p));
+	struct batched *p = malloc(rs->waiting * sizeof(*p));
 	size_t n = 0;
 
 	if (!p)
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < rs->heads_size; i++) {
-		for (const struct head *h = rs->heads[i]; h; h = h->hash_next) {
-			if (h->touched)
-				p[n++] = h->bytenr;
+		for (struct head *h = rs->heads[i]; h; h = h->hash_next) {
+			if (!h->touched)
+				continue;
+			h->batched = true;
+			p[n++] = (struct batched){ h->bytenr, h };
 		}
 	}
 	assert(n == rs->waiting);
-	qsort(p, n, sizeof(*p), address_cmp);
+	qsort(p, n, sizeof(*p), batched_cmp);
 	*out = p;
-	*count = n;
 	return 0;
 }
 
 static int run_batch(struct r3_btrfs *fs)
 {
-	uint64_t *batch = NULL;
-	size_t n = 0;
-	int err = collect(fs, &batch, &n);
+	struct batched *batch = NULL;
+	size_t n = fs->refs->waiting;
+	int err = collect(fs, &batch);
 
-	if (err)
-		return err;
 	for (size_t i = 0; i < n && !err; i++) {
-		struct head *h = *head_slot(fs->refs, batch[i]);
+		struct head *h = batch[i].head;
 
-		/* a block that came and went meanwhile, or is fresh again */
-		if (!h || !h->touched)
-			continue;
 		head_take(fs->refs, h);
 		if (!idle(h))
 			err = apply(fs, h);
