@@ -231,8 +231,6 @@ int quota_live_snapshot(struct r3_btrfs *fs, uint64_t source, uint64_t id)
 		return no_memory(fs);
 	quota_live_note(q, to->root->bytenr);
 	quota_live_note(q, from->root->bytenr);
-	if (from->committed.bytenr)
-		quota_live_note(q, from->committed.bytenr);
 	if (!told)
 		count_all(q);
 	return 0;

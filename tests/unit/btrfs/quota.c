@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * quota.c - quota numbers stay exact through everything
+ *
+ * Random operations on files, subvolumes, snapshots and groups.  At every
+ * commit the numbers that were kept by counting changes are compared with a
+ * count of all (quotas->verify); and now and then ring3's check, which counts
+ * in a way of its own, looks at what is on the device.  Small nodes make deep
+ * trees from few files.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "quota.h"
+
+enum {
+	SIZE = 256 << 20, NODE = 4096,
+	SUBVOLS = 14, FILES = 60, GROUPS = 8,
+	OPS = 3000,
+	DATA_MAX = 200000,
+	CHANCES = 100,
+};
+
+struct subvol {
+	uint64_t id;
+	bool readonly;
+	char name[32]; /* in the top directory */
+};
+
+struct world {
+	struct r3_btrfs *fs;
+	struct r3_btrfs_dev *dev;
+	uint8_t *bytes, *data;
+	struct subvol subvols[SUBVOLS]; /* 0: the top */
+	unsigned count, named;
+	uint64_t seed;
+	unsigned done[CHANCES];
+	uint64_t counts;
+	char problem[512];
+};
+
+static unsigned rnd(struct world *w, unsigned below)
+{
+	w->seed = w->seed * UINT64_C(6364136223846793005) +
+		  UINT64_C(1442695040888963407);
+	return (unsigned)((w->seed >> 33) % below);
+}
+
+static bool is_refusal(int err)
+{
+	return err == -ENOENT || err == -EEXIST || err == -ENOSPC ||
+	       err == -EINVAL || err == -EBUSY || err == -EPERM ||
+	       err == -ENOTEMPTY;
+}
+
+static void ok(struct world *w, int err)
+{
+	if (err)
+		fail_msg("%s (%s), seed %llu", r3_btrfs_why(w->fs),
+			 strerror(-err), (unsigned long long)w->seed);
+}
+
+static void may(struct world *w, int err)
+{
+	if (!is_refusal(err))
+		ok(w, err);
+}
+
+/* ---- the volume ------------------------------------------------------------ */
+
+static void open_world(struct world *w)
+{
+	struct r3_btrfs_options o = { .write = true };
+	struct r3_btrfs_why why;
+
+	if (r3_btrfs_open(w->dev, &o, &w->fs, &why))
+		fail_msg("%s", why.text);
+	w->fs->quotas->verify = true;
+}
+
+static void make_world(struct world *w, uint64_t seed)
+{
+	struct r3_btrfs_mkfs_options o = { .size = SIZE, .nodesize = NODE };
+	struct r3_btrfs_mkfs_result r;
+	struct r3_btrfs_why why;
+
+	w->bytes = calloc(1, SIZE);
+	w->data = malloc(DATA_MAX);
+	w->seed = seed;
+	for (unsigned i = 0; i < DATA_MAX; i++)
+		w->data[i] = (uint8_t)rnd(w, 256);
+	assert_int_equal(r3_btrfs_dev_mem(w->bytes, SIZE, &w->dev), 0);
+	if (r3_btrfs_mkfs(w->dev, &o, &r, &why))
+		fail_msg("%s", why.text);
+	open_world(w);
+	w->subvols[0] = (struct subvol){ .id = R3_BTRFS_TOP };
+	w->count = 1;
+}
+
+static void free_world(struct world *w)
+{
+	r3_btrfs_close(w->fs);
+	r3_btrfs_dev_close(w->dev);
+	free(w->bytes);
+	free(w->data);
+	free(w);
+}
+
+static void problem(void *arg, const char *text)
+{
+	struct world *w = arg;
+
+	if (!*w->problem)
+		snprintf(w->problem, sizeof(w->problem), "%s", text);
+}
+
+/* As somebody else finds it. */
+static void check_world(struct world *w)
+{
+	struct r3_btrfs_check_options o = { .qgroups = true,
+					    .problem = problem, .arg = w };
+	struct r3_btrfs_check_result r;
+	struct r3_btrfs_why why;
+	struct r3_btrfs *fs;
+
+	if (r3_btrfs_open(w->dev, NULL, &fs, &why))
+		fail_msg("%s", why.text);
+	assert_int_equal(r3_btrfs_check(fs, &o, &r), 0);
+	r3_btrfs_close(fs);
+	if (r.problems)
+		fail_msg("%llu problems, the first: %s, seed %llu",
+			 (unsigned long long)r.problems, w->problem,
+			 (unsigned long long)w->seed);
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+static struct subvol *any_subvol(struct world *w)
+{
+	return &w->subvols[rnd(w, w->count)];
+}
+
+/* A file of a subvolume that can be written, made if it is not there. */
+static bool any_file(struct world *w, struct r3_btrfs_inode *in)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct subvol *v = any_subvol(w);
+	struct r3_btrfs_inode root = { v->id, R3_BTRFS_ROOT_INO };
+	char name[80], path[160];
+	int err;
+
+	if (v->readonly)
+		return false;
+	snprintf(name, sizeof(name), "file%u-%060u", rnd(w, FILES), 0);
+	snprintf(path, sizeof(path), "%s/%s", v->name, name);
+	err = r3_btrfs_lookup(w->fs, path, in);
+	if (err == -ENOENT)
+		err = r3_btrfs_make(w->fs, root, name, strlen(name), &what,
+				    in);
+	may(w, err);
+	return !err;
+}
+
+static void op_write(struct world *w)
+{
+	struct r3_btrfs_inode in;
+	uint64_t off = rnd(w, 64) * 4096 + rnd(w, 3);
+	unsigned len = 1 + (rnd(w, 2) ? rnd(w, 3000) : rnd(w, DATA_MAX));
+
+	if (any_file(w, &in))
+		may(w, r3_btrfs_write(w->fs, in, off, w->data, len));
+}
+
+static void op_small(struct world *w)
+{
+	struct r3_btrfs_inode in;
+
+	for (int i = 0; i < 20; i++) {
+		if (any_file(w, &in))
+			may(w, r3_btrfs_write(w->fs, in, 0, w->data,
+					      1 + rnd(w, 1500)));
+	}
+}
+
+/* A file whose extents fill several leaves, and an extent with many pieces. */
+static void op_pieces(struct world *w)
+{
+	struct r3_btrfs_inode in;
+
+	if (!any_file(w, &in))
+		return;
+	may(w, r3_btrfs_write(w->fs, in, 0, w->data, 128 * 1024));
+	for (int i = 0; i < 40; i++)
+		may(w, r3_btrfs_write(w->fs, in, rnd(w, 400) * 4096, w->data,
+				      4096));
+}
+
+static void op_clone(struct world *w)
+{
+	struct r3_btrfs_inode from, to;
+	uint64_t off = rnd(w, 16) * 4096;
+
+	if (any_file(w, &from) && any_file(w, &to))
+		may(w, r3_btrfs_clone(w->fs, from, off, 0, to,
+				      rnd(w, 32) * 4096));
+}
+
+static void op_truncate(struct world *w)
+{
+	struct r3_btrfs_inode in;
+
+	if (any_file(w, &in))
+		may(w, r3_btrfs_truncate(w->fs, in, rnd(w, 300000)));
+}
+
+static void op_fallocate(struct world *w)
+{
+	struct r3_btrfs_inode in;
+
+	if (any_file(w, &in))
+		may(w, r3_btrfs_fallocate(w->fs, in, 0, rnd(w, 64) * 4096,
+					  4096 + rnd(w, 100) * 4096));
+}
+
+static void op_unlink(struct world *w)
+{
+	struct subvol *v = any_subvol(w);
+	struct r3_btrfs_inode root = { v->id, R3_BTRFS_ROOT_INO };
+	char name[80];
+
+	if (v->readonly)
+		return;
+	snprintf(name, sizeof(name), "file%u-%060u", rnd(w, FILES), 0);
+	may(w, r3_btrfs_unlink(w->fs, root, name, strlen(name)));
+}
+
+/* ---- subvolumes and groups ------------------------------------------------- */
+
+static uint64_t any_group(struct world *w)
+{
+	return R3_BTRFS_QGROUP(1 + rnd(w, 3), 100 + rnd(w, GROUPS / 2));
+}
+
+static void op_subvol(struct world *w)
+{
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	uint64_t groups[2] = { any_group(w), any_group(w) };
+	struct r3_btrfs_inherit inherit = { groups, rnd(w, 3) };
+	const struct subvol *from = any_subvol(w);
+	bool snapshot = rnd(w, 4);
+	struct subvol v = { .readonly = snapshot && !rnd(w, 6) };
+	int err;
+
+	if (w->count == SUBVOLS)
+		return;
+	snprintf(v.name, sizeof(v.name), "subvol%u", w->named++);
+	if (snapshot)
+		err = r3_btrfs_snapshot(w->fs, from->id, top, v.name,
+					strlen(v.name), v.readonly, &inherit,
+					&v.id);
+	else
+		err = r3_btrfs_subvol_create(w->fs, top, v.name,
+					     strlen(v.name), &inherit, &v.id);
+	may(w, err);
+	if (!err)
+		w->subvols[w->count++] = v;
+}
+
+static void op_delete(struct world *w)
+{
+	unsigned at = 1 + rnd(w, w->count);
+
+	if (at >= w->count)
+		return;
+	ok(w, r3_btrfs_subvol_delete(w->fs, w->subvols[at].id));
+	w->subvols[at] = w->subvols[--w->count];
+}
+
+static void op_clean(struct world *w)
+{
+	bool more;
+
+	ok(w, r3_btrfs_clean(w->fs, 1 + rnd(w, 60), &more));
+}
+
+static void op_group(struct world *w)
+{
+	if (rnd(w, 5))
+		may(w, r3_btrfs_qgroup_create(w->fs, any_group(w)));
+	else
+		may(w, r3_btrfs_qgroup_destroy(w->fs, any_group(w)));
+}
+
+static void op_relation(struct world *w)
+{
+	uint64_t member = rnd(w, 3) ? any_subvol(w)->id : any_group(w);
+	uint64_t group = any_group(w);
+
+	if (rnd(w, 3))
+		may(w, r3_btrfs_qgroup_assign(w->fs, member, group));
+	else
+		may(w, r3_btrfs_qgroup_remove(w->fs, member, group));
+}
+
+static void op_sync(struct world *w)
+{
+	bool all = w->fs->quotas->recount;
+
+	ok(w, r3_btrfs_sync(w->fs));
+	w->counts += !all;
+}
+
+static void op_reopen(struct world *w)
+{
+	op_sync(w);
+	r3_btrfs_close(w->fs);
+	check_world(w);
+	open_world(w);
+}
+
+static const struct {
+	void (*op)(struct world *w);
+	unsigned chances;
+} ops[] = {
+	{ op_write, 13 },   { op_small, 6 },	{ op_clone, 12 },
+	{ op_pieces, 7 },
+	{ op_truncate, 5 }, { op_fallocate, 3 }, { op_unlink, 8 },
+	{ op_subvol, 8 },   { op_delete, 5 },	{ op_clean, 8 },
+	{ op_group, 3 },    { op_relation, 4 }, { op_sync, 17 },
+	{ op_reopen, 1 },
+};
+
+static void run(uint64_t seed)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	bool more = true;
+
+	make_world(w, seed);
+	for (unsigned i = 0; i < 20; i++)
+		op_small(w);
+	ok(w, r3_btrfs_quota_enable(w->fs));
+	for (unsigned i = 0; i < OPS; i++) {
+		unsigned pick = rnd(w, CHANCES), at = 0;
+
+		while (pick >= ops[at].chances)
+			pick -= ops[at++].chances;
+		ops[at].op(w);
+	}
+	while (more)
+		ok(w, r3_btrfs_clean(w->fs, 1000, &more));
+	op_reopen(w);
+	/* most commits counted only what had changed */
+	assert_true(w->counts > OPS / 20);
+	ok(w, r3_btrfs_quota_disable(w->fs));
+	op_reopen(w);
+	free_world(w);
+}
+
+static void random_operations(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		run(seed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_operations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
