@@ -397,6 +397,16 @@ uint64_t btrfs_data_left(const struct r3_btrfs *fs)
 	return fs->space->data_free + from_holes(fs, BTRFS_KIND_DATA);
 }
 
+void r3_btrfs_get_space(const struct r3_btrfs *fs, struct r3_btrfs_space *out)
+{
+	*out = (struct r3_btrfs_space){
+		.total = fs->total_bytes,
+		.used = le64(fs->super.bytes_used),
+		.data_left = btrfs_data_left(fs),
+		.metadata_left = btrfs_metadata_left(fs),
+	};
+}
+
 int btrfs_space_ready(struct r3_btrfs *fs, uint64_t metadata_bytes)
 {
 	uint64_t slots = metadata_bytes / fs->nodesize + 1;
