@@ -220,49 +220,64 @@ static void unescape(char *s)
 	*to = 0;
 }
 
-/* The image that is mounted on @dir by us, topmost. */
-static int find_image(const char *dir, char *image, size_t room)
+/* Calls @each for every mount of ours. */
+static int each_mount(void (*each)(void *arg, const char *dir,
+				   const char *image), void *arg)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char where[4096], type[64], source[4096];
+	char dir[4096], type[64], image[4096];
 	char *line = NULL;
 	size_t size = 0;
-	int err = -EINVAL;
 
 	if (!f)
 		return -errno;
 	while (getline(&line, &size, f) > 0) {
 		char *dash = strstr(line, " - ");
 
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1 ||
-		    sscanf(dash, " - %63s %4095s", type, source) != 2)
+		if (!dash ||
+		    sscanf(line, "%*s %*s %*s %*s %4095s", dir) != 1 ||
+		    sscanf(dash, " - %63s %4095s", type, image) != 2 ||
+		    strcmp(type, "fuse." MOUNT_SUBTYPE))
 			continue;
-		unescape(where);
-		unescape(source);
-		if (strcmp(where, dir))
-			continue;
-		err = -EINVAL;
-		if (!strcmp(type, "fuse." MOUNT_SUBTYPE) &&
-		    strlen(source) < room) {
-			strcpy(image, source);
-			err = 0;
-		}
+		unescape(dir);
+		unescape(image);
+		each(arg, dir, image);
 	}
 	free(line);
 	fclose(f);
-	return err;
+	return 0;
 }
 
-/* The server keeps a lock on the image until it has written all. */
+struct mounts {
+	const char *dir, *of; /* of: count those of this image, or NULL */
+	char image[4096];     /* that is mounted on dir; "": none */
+	unsigned count;
+};
+
+static void look_at_mount(void *arg, const char *dir, const char *image)
+{
+	struct mounts *m = arg;
+
+	if (m->of)
+		m->count += !strcmp(image, m->of);
+	else if (!strcmp(dir, m->dir)) /* the last one is on top */
+		snprintf(m->image, sizeof(m->image), "%s", image);
+}
+
+/* The server keeps a lock on the image until it has written all.  Others that
+ * only read it keep theirs. */
 static int wait_until_free(const char *image)
 {
+	struct mounts others = { .of = image };
 	struct flock lock;
 	int fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
 
 	if (fd < 0)
 		return 0; /* nobody's business but the server's */
+	each_mount(look_at_mount, &others);
 	for (unsigned ms = 0; ms < GONE_MS; ms += LOOK_MS) {
-		lock = (struct flock){ .l_type = F_WRLCK };
+		lock = (struct flock){ .l_type = others.count ? F_RDLCK
+							      : F_WRLCK };
 		if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
 			goto out;
 		usleep(LOOK_MS * 1000);
@@ -287,10 +302,10 @@ static int sync_dir(const char *dir)
 
 int mount_unmount(const char *dir, bool lazy)
 {
-	char image[4096];
-	int err = find_image(dir, image, sizeof(image)), sync_err;
+	struct mounts m = { .dir = dir };
+	int sync_err, err = each_mount(look_at_mount, &m);
 
-	if (err) {
+	if (err || !*m.image) {
 		fprintf(stderr, "%s: no image is mounted there by ring3\n",
 			dir);
 		return 1;
@@ -306,9 +321,9 @@ int mount_unmount(const char *dir, bool lazy)
 			"names it), or use --lazy" : "");
 	if (err || lazy)
 		return err || sync_err ? 1 : 0;
-	err = wait_until_free(image);
+	err = wait_until_free(m.image);
 	if (err)
 		fprintf(stderr, "%s: unmounted, but the server still writes "
-			"to %s\n", dir, image);
+			"to %s\n", dir, m.image);
 	return err || sync_err ? 1 : 0;
 }

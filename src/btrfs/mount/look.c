@@ -71,7 +71,7 @@ int mount_entry(struct mount *m, struct r3_btrfs_inode in, uint64_t stub,
 static uint64_t stub_of(struct r3_btrfs_inode dir,
 			const struct r3_btrfs_dirent *e)
 {
-	return e->stub ? nodes_stub(dir.ino, e->name, e->name_len) : 0;
+	return e->stub ? nodes_stub(dir, e->name, e->name_len) : 0;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -103,7 +103,10 @@ static void forget(struct mount *m, fuse_ino_t ino, uint64_t count)
 {
 	struct node gone;
 
-	nodes_put(&m->nodes, ino, count, &gone);
+	if (nodes_put(&m->nodes, ino, count, &gone) && gone.held) {
+		r3_btrfs_release(m->fs, gone.in);
+		mount_dirty(m);
+	}
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)

@@ -112,11 +112,8 @@ static int open_dev(struct mount *m)
 	const struct mount_args *a = m->args;
 	int err = r3_btrfs_dev_file(a->image, !a->readonly, &m->dev);
 
-	if (!err && a->readonly) {
+	if (!err && a->readonly)
 		err = r3_btrfs_dev_share(m->dev);
-		if (err)
-			r3_btrfs_dev_close(m->dev);
-	}
 	if (err == -EBUSY)
 		return fail(a->image, "in use by another process; unmount or "
 			    "end that first");
@@ -126,6 +123,12 @@ static int open_dev(struct mount *m)
 	else if (err)
 		fail(a->image, strerror(-err));
 	return err;
+}
+
+static int is_readonly(void *arg, const struct r3_btrfs_subvol *s)
+{
+	(void)arg;
+	return s->readonly && !s->dead;
 }
 
 static int find_subvol(struct mount *m)
@@ -151,6 +154,8 @@ static int find_subvol(struct mount *m)
 		return err;
 	}
 	m->subvol = in.subvol;
+	/* with read-only subvolumes each opening for writing is looked at */
+	m->no_open = !r3_btrfs_each_subvol(m->fs, is_readonly, NULL);
 	return nodes_init(&m->nodes, in);
 }
 
@@ -192,9 +197,8 @@ static void close_volume(struct mount *m)
 
 static void op_init(void *data, struct fuse_conn_info *conn)
 {
-	const struct mount *m = data;
+	struct mount *m = data;
 
-	(void)m;
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 				  FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_HANDLE_KILLPRIV |
@@ -205,7 +209,10 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 		       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPENDIR_SUPPORT |
 		       FUSE_CAP_EXPLICIT_INVAL_DATA |
-		       FUSE_CAP_NO_OPEN_SUPPORT);
+		       FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_WRITEBACK_CACHE |
+		       FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
+	if (!(conn->capable & FUSE_CAP_NO_OPEN_SUPPORT))
+		m->no_open = false;
 	conn->max_write = MOUNT_IO_MAX;
 	conn->max_read = 0;
 	conn->max_background = 64;
@@ -244,6 +251,10 @@ static int do_mount(struct mount *m)
 	if (err)
 		return fail(m->args->image, strerror(-err));
 	look_ops(&ops);
+	if (!m->args->readonly) {
+		change_ops(&ops);
+		data_ops(&ops);
+	}
 	m->session = fuse_session_new(&args, &ops, sizeof(ops), m);
 	fuse_opt_free_args(&args);
 	if (!m->session)
@@ -262,6 +273,23 @@ static int do_mount(struct mount *m)
 
 /* ---- processes ------------------------------------------------------------*/
 
+/* Of the terminal only standard error, which is a pipe for a daemon. */
+static void let_go(const struct keeper *k)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (k->log_in < 0)
+		return;
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		close(null);
+	}
+	dup2(k->log_in, 2);
+	close(k->log);
+	close(k->ready);
+}
+
 /* The server has the image and the mount, the keeper has neither. */
 static int fork_server(struct mount *m, struct keeper *k)
 {
@@ -274,12 +302,7 @@ static int fork_server(struct mount *m, struct keeper *k)
 		return -errno;
 	if (!k->server) {
 		close(pair[0]);
-		if (k->log_in >= 0)
-			dup2(k->log_in, 2);
-		if (k->log >= 0)
-			close(k->log);
-		if (k->ready >= 0)
-			close(k->ready);
+		let_go(k);
 		m->keeper = pair[1];
 		exit(mount_serve(m));
 	}

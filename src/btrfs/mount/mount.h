@@ -79,7 +79,7 @@ bool nodes_put(struct nodes *n, fuse_ino_t ino, uint64_t count,
 /* NULL: the kernel made it up. */
 struct node *nodes_at(const struct nodes *n, fuse_ino_t ino);
 /* All stubs of a subvolume have one inode number: tell them apart. */
-uint64_t nodes_stub(uint64_t dir, const char *name, size_t len);
+uint64_t nodes_stub(struct r3_btrfs_inode dir, const char *name, size_t len);
 
 /* ---- the mount ------------------------------------------------------------ */
 
@@ -102,6 +102,7 @@ struct mount {
 
 	/* commits (serve.c) */
 	bool dirty, failed;
+	bool cleaning; /* there may be deleted subvolumes to clear away */
 	uint64_t dirty_ns; /* since when */
 	uint64_t requests, requests_seen;
 	struct r3_timer tick;
@@ -148,7 +149,7 @@ int mount_unmount(const char *dir, bool lazy);
 int flush_start(struct mount *m);
 void flush_stop(struct mount *m);
 /* Have the kernel write what it holds of a file, then go on with
- * data_seek(). */
+ * look_seek(). */
 void flush_then_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino,
 		     off_t off, int whence);
 void look_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino, off_t off,
@@ -162,6 +163,14 @@ int mount_attr(struct mount *m, const struct node *n, struct stat *out);
 /* One lookup more of what an entry leads to, and its attributes. */
 int mount_entry(struct mount *m, struct r3_btrfs_inode in, uint64_t stub,
 		struct fuse_entry_param *out);
+
+/* acl.c; @value is the xattr's, and is changed.  -EIO: it is no list.
+ * From a directory's default list: a new inode's list, and its mode with the
+ * type kept; @needed: it says more than the mode. */
+int acl_inherit(void *value, size_t len, mode_t *mode, bool *needed);
+int acl_chmod(void *value, size_t len, mode_t mode);
+/* The permission bits that a list stands for.  -EINVAL: it is no list. */
+int acl_mode(void *value, size_t len, mode_t *mode, bool *needed);
 
 void look_ops(struct fuse_lowlevel_ops *ops);
 void change_ops(struct fuse_lowlevel_ops *ops);

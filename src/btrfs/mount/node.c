@@ -145,9 +145,9 @@ bool nodes_put(struct nodes *n, fuse_ino_t ino, uint64_t count,
 }
 
 /* FNV-1a */
-uint64_t nodes_stub(uint64_t dir, const char *name, size_t len)
+uint64_t nodes_stub(struct r3_btrfs_inode dir, const char *name, size_t len)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ dir;
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ dir.ino ^ dir.subvol << 32;
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);

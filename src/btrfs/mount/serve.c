@@ -25,6 +25,8 @@
 enum {
 	BATCH = 64,	 /* requests, before fsyncs that wait get theirs */
 	IDLE_MS = 1000,
+	CLEAN_MS = 10,	 /* between two steps of cleaning */
+	CLEAN_BLOCKS = 256,
 };
 
 static void sync_now(struct mount *m)
@@ -47,21 +49,42 @@ static void sync_now(struct mount *m)
 	m->fsync_count = 0;
 }
 
+static void tick(void *arg);
+
+static void set_tick(struct mount *m, uint64_t ms)
+{
+	if (!m->tick.next)
+		r3_timer_set(m->loop, &m->tick, ms * R3_NS_PER_MS, tick, m);
+}
+
+/* A step of what deleted subvolumes left, while nobody wants anything. */
+static void clean(struct mount *m)
+{
+	bool more = false;
+	int err = r3_btrfs_clean(m->fs, CLEAN_BLOCKS, &more);
+
+	m->cleaning = more && !err;
+	if (err)
+		r3_log(R3_WARN, "btrfs", m->args->image, "deleted subvolumes "
+		       "still take space: %s", r3_btrfs_why(m->fs));
+	mount_dirty(m);
+}
+
 static void tick(void *arg)
 {
 	struct mount *m = arg;
 	bool idle = m->requests == m->requests_seen;
 
 	m->requests_seen = m->requests;
-	if (!m->dirty)
-		return;
-	if (idle || r3_now_ns() - m->dirty_ns >=
-			    m->args->sync_ms * R3_NS_PER_MS)
+	if (idle && m->cleaning && !m->failed)
+		clean(m);
+	else if (m->dirty && (idle || r3_now_ns() - m->dirty_ns >=
+					      m->args->sync_ms * R3_NS_PER_MS))
 		sync_now(m);
-	else
-		r3_timer_set(m->loop, &m->tick,
-			     r3_min(m->args->sync_ms, IDLE_MS) * R3_NS_PER_MS,
-			     tick, m);
+	if (m->cleaning && !m->failed)
+		set_tick(m, idle ? CLEAN_MS : IDLE_MS);
+	else if (m->dirty)
+		set_tick(m, r3_min(m->args->sync_ms, IDLE_MS));
 }
 
 void mount_dirty(struct mount *m)
@@ -70,10 +93,7 @@ void mount_dirty(struct mount *m)
 		return;
 	m->dirty = true;
 	m->dirty_ns = r3_now_ns();
-	if (!m->tick.next)
-		r3_timer_set(m->loop, &m->tick,
-			     r3_min(m->args->sync_ms, IDLE_MS) * R3_NS_PER_MS,
-			     tick, m);
+	set_tick(m, r3_min(m->args->sync_ms, IDLE_MS));
 }
 
 void mount_sync_for(struct mount *m, fuse_req_t req)
@@ -195,7 +215,23 @@ static int set_up(struct mount *m, struct signals *s)
 		err = flush_start(m);
 	if (!err)
 		err = drop_rights(m);
+	m->cleaning = !m->args->readonly;
+	if (!err && m->cleaning)
+		set_tick(m, IDLE_MS);
 	return err;
+}
+
+/* Files that were open to the end, and have no name. */
+static void release_all(struct mount *m)
+{
+	for (uint32_t i = FUSE_ROOT_ID; i < m->nodes.used; i++) {
+		const struct node *n = nodes_at(&m->nodes, i);
+
+		if (n && n->held) {
+			r3_btrfs_release(m->fs, n->in);
+			m->dirty = true;
+		}
+	}
 }
 
 int mount_serve(struct mount *m)
@@ -217,6 +253,7 @@ int mount_serve(struct mount *m)
 	}
 	err = r3_loop_run(m->loop);
 	flush_stop(m);
+	release_all(m);
 	sync_now(m);
 	return err ? 1 : m->exit_code;
 }
