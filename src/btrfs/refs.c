@@ -60,9 +60,11 @@ static uint64_t mix(uint64_t h, uint64_t n)
 	return h ^ h >> 29;
 }
 
+/* Neighbours on disk are neighbours in the table, for a run goes through it in
+ * the order of addresses; the sum spreads what is aligned to a node's size. */
 static size_t head_hash(uint64_t bytenr)
 {
-	return mix(0, bytenr);
+	return (bytenr >> 12) + (bytenr >> 14) + (bytenr >> 16);
 }
 
 static size_t ref_hash(const struct btrfs_ref *r)
@@ -460,20 +462,20 @@ static int account(struct r3_btrfs *fs, const struct head *h, bool came)
 
 /* ---- running -------------------------------------------------------------- */
 
-/* The newest is the first; most often it is also the one of the largest key,
- * and items are put in sooner in rising order. */
+/* After the first, the newest is the next; most often it is also the one of the
+ * largest key, and items are put in sooner in rising order. */
 static void turn_refs(struct head *h)
 {
 	struct ref *turned = NULL;
 
-	while (h->refs) {
-		struct ref *r = h->refs;
+	while (h->ref.next) {
+		struct ref *r = h->ref.next;
 
-		h->refs = r->next;
+		h->ref.next = r->next;
 		r->next = turned;
 		turned = r;
 	}
-	h->refs = turned;
+	h->ref.next = turned;
 }
 
 /* All references of one sign. */
