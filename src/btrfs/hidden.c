@@ -43,8 +43,9 @@ static int hide(struct r3_btrfs *fs, struct btrfs_tree *source, uint64_t id)
 	r = &tree->item;
 	r->refs = to_le32(0);
 	r->flags = to_le64(le64(r->flags) | BTRFS_ROOT_DEAD);
-	btrfs_tree_touch(fs, tree);
-	err = orphan_change(fs, id, true);
+	err = btrfs_tree_touch(fs, tree);
+	if (!err)
+		err = orphan_change(fs, id, true);
 	return err ? err : btrfs_quota_subvol_new(fs, id,
 						  source ? source->root->id
 							 : 0, NULL, 0);

@@ -124,7 +124,8 @@ static int begin(struct recv *r, const struct btrfs_stream_cmd *c)
 	r->at_set = false;
 	r->source = 0;
 	memset(r->names, 0, RECV_NAMES * sizeof(*r->names));
-	return 0;
+	/* Files of the parent that somebody held when it was made. */
+	return parent ? btrfs_orphans_clean_in(r->fs, r->id) : 0;
 }
 
 static int tell(struct recv *r, uint64_t id)
@@ -217,6 +218,7 @@ static int explain(struct recv *r, const struct btrfs_stream_cmd *c, int err)
 static int run(struct recv *r)
 {
 	struct btrfs_stream_cmd c;
+	uint64_t next = 0; /* to tell of progress */
 	int err;
 
 	for (;;) {
@@ -230,8 +232,10 @@ static int run(struct recv *r)
 		err = step(r, &c);
 		if (err)
 			return explain(r, &c, err);
-		if (r->opts->progress)
+		if (r->opts->progress && r->stream.at >= next) {
 			r->opts->progress(r->opts->arg, r->stream.at);
+			next = r->stream.at + R3_MIB;
+		}
 	}
 }
 

@@ -58,6 +58,11 @@ struct recv {
 	uint64_t data_off;
 	struct r3_btrfs_attr attr; /* set 0: none */
 
+	/* Something to be made, until it is known whether a RENAME follows. */
+	struct r3_btrfs_new make; /* mode 0: nothing */
+	size_t make_len;
+	char make_path[R3_BTRFS_PATH_MAX], make_target[R3_BTRFS_PATH_MAX];
+
 	/* The clone source looked up last; 0: none. */
 	uint8_t source_uuid[BTRFS_UUID_SIZE];
 	uint64_t source;

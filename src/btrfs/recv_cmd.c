@@ -4,7 +4,8 @@
  *
  * Owner, mode and times of an inode come one after the other and become one
  * change; so do writes that follow each other.  They wait until the stream goes
- * on to something else.
+ * on to something else.  The kernel makes everything under a name like o257-9-0
+ * and then renames it: it is made under its second name.
  */
 #include <stdarg.h>
 #include <sys/sysmacros.h>
@@ -51,14 +52,6 @@ static int flush_attr(struct recv *r)
 	return attr.set ? r3_btrfs_setattr(r->fs, r->in, &attr) : 0;
 }
 
-/* Data is never waiting behind attributes: see recv_command(). */
-int recv_flush(struct recv *r)
-{
-	int err = recv_flush_data(r);
-
-	return err ? err : flush_attr(r);
-}
-
 static bool same_path(const struct recv *r, struct r3_span path)
 {
 	return r->at_set && path.len == r->at_len &&
@@ -86,20 +79,61 @@ static int go_to(struct recv *r, struct r3_span path)
 
 /* ---- names ----------------------------------------------------------------*/
 
-static int make(struct recv *r, const struct btrfs_stream_cmd *c,
-		const struct r3_btrfs_new *what)
+static int make_at(struct recv *r, struct r3_span path)
 {
 	struct r3_btrfs_inode in;
 	struct recv_place place;
-	int err = recv_find_place(r, c->attr[BTRFS_A_PATH], &place);
+	int err = recv_find_place(r, path, &place);
 
 	if (!err)
 		err = r3_btrfs_make(r->fs, place.dir, place.name, place.len,
-				    what, &in);
+				    &r->make, &in);
 	if (!err)
 		recv_remember(r, &place, in.ino,
-			      btrfs_type_of_mode(what->mode));
+			      btrfs_type_of_mode(r->make.mode));
 	return err;
+}
+
+static struct r3_span make_path(const struct recv *r)
+{
+	return (struct r3_span){ (const uint8_t *)r->make_path, r->make_len };
+}
+
+static int flush_make(struct recv *r)
+{
+	int err = r->make.mode ? make_at(r, make_path(r)) : 0;
+
+	r->make.mode = 0;
+	return err;
+}
+
+/* It is made when the next command comes. */
+static int make_later(struct recv *r, const struct btrfs_stream_cmd *c,
+		      const struct r3_btrfs_new *what)
+{
+	struct r3_span path = c->attr[BTRFS_A_PATH];
+	struct recv_place place;
+	int err = recv_find_place(r, path, &place);
+
+	if (err)
+		return err;
+	if (path.len >= sizeof(r->make_path))
+		return recv_bad(r, "a path of %zu bytes", path.len);
+	r->make = *what;
+	r->make_len = path.len;
+	memcpy(r->make_path, path.p, path.len);
+	return 0;
+}
+
+/* At most one of the three has something, or data and then attributes: see
+ * recv_command(). */
+int recv_flush(struct recv *r)
+{
+	int err = flush_make(r);
+
+	if (!err)
+		err = recv_flush_data(r);
+	return err ? err : flush_attr(r);
 }
 
 /* Permissions come later, in a CHMOD. */
@@ -113,7 +147,7 @@ static int cmd_make(struct recv *r, const struct btrfs_stream_cmd *c)
 	};
 	struct r3_btrfs_new what = { .mode = modes[c->cmd] };
 
-	return make(r, c, &what);
+	return make_later(r, c, &what);
 }
 
 static int cmd_mknod(struct recv *r, const struct btrfs_stream_cmd *c)
@@ -131,33 +165,44 @@ static int cmd_mknod(struct recv *r, const struct btrfs_stream_cmd *c)
 	if (!S_ISCHR(what.mode) && !S_ISBLK(what.mode))
 		return recv_bad(r, "mode 0%llo is no device's",
 				(unsigned long long)mode);
-	return make(r, c, &what);
+	return make_later(r, c, &what);
 }
 
 static int cmd_symlink(struct recv *r, const struct btrfs_stream_cmd *c)
 {
 	struct r3_span link = c->attr[BTRFS_A_PATH_LINK];
-	struct r3_btrfs_new what = { .mode = S_IFLNK | 0777 };
-	char target[R3_BTRFS_PATH_MAX];
+	struct r3_btrfs_new what = { .mode = S_IFLNK | 0777,
+				     .target = r->make_target };
 
-	if (!link.len || link.len >= sizeof(target) ||
+	if (!link.len || link.len >= sizeof(r->make_target) ||
 	    memchr(link.p, 0, link.len))
 		return recv_bad(r, "a target of %zu bytes, or with a NUL",
 				link.len);
-	memcpy(target, link.p, link.len);
-	target[link.len] = 0;
-	what.target = target;
-	return make(r, c, &what);
+	memcpy(r->make_target, link.p, link.len);
+	r->make_target[link.len] = 0;
+	return make_later(r, c, &what);
 }
 
 static int cmd_rename(struct recv *r, const struct btrfs_stream_cmd *c)
 {
+	struct r3_span path = c->attr[BTRFS_A_PATH];
 	struct recv_place from, to;
 	uint64_t ino;
 	uint8_t type;
 	bool known;
-	int err = recv_find_place(r, c->attr[BTRFS_A_PATH], &from);
+	int err = -EEXIST;
 
+	if (r->make.mode && path.len == r->make_len &&
+	    !memcmp(path.p, r->make_path, path.len)) {
+		err = make_at(r, c->attr[BTRFS_A_PATH_TO]);
+		if (!err)
+			r->make.mode = 0;
+	}
+	if (err != -EEXIST)
+		return err;
+	err = flush_make(r);
+	if (!err)
+		err = recv_find_place(r, path, &from);
 	if (!err)
 		err = recv_find_place(r, c->attr[BTRFS_A_PATH_TO], &to);
 	if (err)
@@ -353,7 +398,9 @@ int recv_command(struct recv *r, const struct btrfs_stream_cmd *c)
 	unsigned flags = commands[c->cmd].flags;
 	int err = 0;
 
-	if (!(flags & DATA) || !same_path(r, path))
+	if (c->cmd != BTRFS_SEND_RENAME)
+		err = flush_make(r);
+	if (!err && (!(flags & DATA) || !same_path(r, path)))
 		err = recv_flush_data(r);
 	if (!err && (!(flags & ATTR) || !same_path(r, path)))
 		err = flush_attr(r);
