@@ -752,6 +752,91 @@ static void test_read_only(void **state)
 	expect(m, "unlink", -EROFS, r3_btrfs_unlink(m->fs, root, "a", 1));
 }
 
+/* Metadata runs out: what is refused has changed nothing, and names can still
+ * be removed. */
+static void test_full(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_check_options o = { .problem = problem };
+	struct r3_btrfs_check_result r;
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in;
+	char name[16], value[3000] = "";
+	unsigned count = 0;
+	int err = 0;
+
+	while (!err) {
+		snprintf(name, sizeof(name), "f%u", count);
+		err = r3_btrfs_make(m->fs, root, name, strlen(name), &what,
+				    &in);
+		count += !err;
+		if (!err)
+			err = r3_btrfs_setxattr(m->fs, in, "user.x", 6, value,
+						sizeof(value), 0);
+	}
+	expect(m, "fill", -ENOSPC, err);
+	assert_true(count > 5000); /* 96 MiB, twice, an xattr a block */
+	assert_int_equal(r3_btrfs_check(m->fs, &o, &r), 0);
+	assert_int_equal(r.problems, 0);
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	while (count--) {
+		snprintf(name, sizeof(name), "f%u", count);
+		expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, name,
+						       strlen(name)));
+	}
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	expect(m, "make", 0, r3_btrfs_make(m->fs, root, "a", 1, &what, &in));
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "a", 1));
+	look(m);
+}
+
+static int see_group(void *arg, const struct r3_btrfs_qgroup *g)
+{
+	if (g->id == R3_BTRFS_TOP)
+		*(uint64_t *)arg = g->rfer;
+	return 0;
+}
+
+/* A group's limit refuses what makes metadata, never what removes some. */
+static void test_quota(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	const uint64_t limit = 256 << 10;
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in, first;
+	uint64_t rfer = 0;
+	char name[16];
+	unsigned count = 0;
+	int err = 0;
+
+	expect(m, "enable", 0, r3_btrfs_quota_enable(m->fs));
+	expect(m, "limit", 0, r3_btrfs_qgroup_limit(m->fs, R3_BTRFS_TOP, limit,
+						    R3_BTRFS_QGROUP_NONE));
+	for (; !err; count++) {
+		snprintf(name, sizeof(name), "f%u", count);
+		err = r3_btrfs_make(m->fs, root, name, strlen(name), &what,
+				    &in);
+		if (!count)
+			first = in;
+		if (!err && count % 50 == 0)
+			expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	}
+	expect(m, "make", -EDQUOT, err);
+	expect(m, "link", -EDQUOT, r3_btrfs_link(m->fs, first, root, "l", 1));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	expect(m, "groups", 0, r3_btrfs_each_qgroup(m->fs, see_group, &rfer));
+	assert_in_range(rfer, limit / 2, limit);
+	for (unsigned i = 0; i < count - 1; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, name,
+						       strlen(name)));
+	}
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	expect(m, "make", 0, r3_btrfs_make(m->fs, root, "f", 1, &what, &in));
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "f", 1));
+	look(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -762,6 +847,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
