@@ -71,7 +71,7 @@ static int clean_step(struct r3_btrfs *fs, struct btrfs_tree *tree,
 {
 	unsigned now = (unsigned)r3_min(*blocks, STEP_BLOCKS), left = now;
 	bool done;
-	int err = btrfs_trans_start(fs, STEP_ITEMS, BTRFS_FREES);
+	int err = btrfs_trans_start(fs, STEP_ITEMS, BTRFS_CLEANS);
 
 	if (err)
 		return err;

@@ -346,7 +346,7 @@ int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id)
 	struct subvol_place place;
 	struct btrfs_entry entry;
 	struct btrfs_tree *tree;
-	int err = btrfs_trans_start(fs, PLACE_ITEMS, BTRFS_FREES);
+	int err = btrfs_trans_start(fs, PLACE_ITEMS, BTRFS_CLEANS);
 
 	if (err)
 		return err;

@@ -17,9 +17,9 @@ enum {
 	REFS_MAX = 200000,   /* likewise */
 	REF_BYTES = 160,     /* of items in the extent and free space trees that
 				a reference may add, with half-full leaves */
-	RESERVE_MIN = 64,    /* blocks kept for what frees space */
-	RESERVE_MAX = 256,
-	RESERVE_LAST = 32,   /* with less even that is refused */
+	COMMIT_MIN = 24,     /* blocks that any commit copies */
+	COMMIT_MAX = 4096,   /* that are kept for one, of what it may copy */
+	RESERVE = 64,	     /* blocks kept for what frees space */
 };
 
 /* ---- opening ------------------------------------------------------------- */
@@ -170,19 +170,18 @@ static uint64_t pending_blocks(const struct r3_btrfs *fs)
 	uint64_t refs = btrfs_refs_count(fs);
 
 	return r3_min(4 * refs, commit_trees(fs)) +
-	       refs * REF_BYTES / fs->nodesize + fs->trans->changed.n + 16;
+	       refs * REF_BYTES / fs->nodesize + fs->trans->changed.n;
 }
 
-/* Blocks that an operation itself copies and adds: per item the way down, and
- * a split of all of it. */
-static uint64_t op_blocks(const struct r3_btrfs *fs, unsigned items)
+/* Kept so that any commit can end, whatever it has to copy. */
+static uint64_t commit_blocks(const struct r3_btrfs *fs)
 {
-	return (uint64_t)items * (2 * fs->trans->level_max + 3);
+	return COMMIT_MIN + r3_min(commit_trees(fs), COMMIT_MAX);
 }
 
-static uint64_t reserve_blocks(const struct r3_btrfs *fs)
+static int ready(struct r3_btrfs *fs, uint64_t blocks)
 {
-	return r3_min(r3_max(commit_trees(fs), RESERVE_MIN), RESERVE_MAX);
+	return btrfs_space_ready(fs, blocks * fs->nodesize);
 }
 
 static bool nothing_changed(const struct r3_btrfs *fs)
@@ -193,24 +192,40 @@ static bool nothing_changed(const struct r3_btrfs *fs)
 	       !btrfs_refs_count(fs);
 }
 
-/* Room for an operation and its commit; first without a commit. */
+/* The least that must be there beside what the commit takes.  What frees space
+ * has its items side by side, splits nothing, and may use half of the reserve;
+ * deleting subvolumes, which helps most, all of it. */
+static uint64_t least(const struct r3_btrfs *fs, uint64_t items,
+		      enum btrfs_purpose purpose)
+{
+	uint64_t way = fs->trans->level_max + 1;
+
+	switch (purpose) {
+	case BTRFS_CLEANS:
+		return r3_min(items, RESERVE / 4);
+	case BTRFS_FREES:
+		return r3_min(items * way, RESERVE / 4) + RESERVE / 2;
+	case BTRFS_USES:
+		break;
+	}
+	return items * (2 * way + 1) + RESERVE; /* all ways down, all split */
+}
+
+/* Room for an operation and its commit; if possible without one now. */
 static int make_room(struct r3_btrfs *fs, unsigned items,
 		     enum btrfs_purpose purpose)
 {
-	uint64_t op = op_blocks(fs, items), keep = reserve_blocks(fs);
-	int err = btrfs_space_ready(fs, (op + keep + pending_blocks(fs)) *
-					fs->nodesize);
+	int err = ready(fs, commit_blocks(fs) + pending_blocks(fs) +
+			    least(fs, items, BTRFS_USES));
 
 	if (err != -ENOSPC)
 		return err;
 	if (!nothing_changed(fs)) {
 		err = btrfs_trans_commit(fs);
-		if (!err)
-			err = btrfs_space_ready(fs, (op + keep) *
-						    fs->nodesize);
+		if (err)
+			return err;
 	}
-	if (err == -ENOSPC && purpose == BTRFS_FREES)
-		err = btrfs_space_ready(fs, RESERVE_LAST * fs->nodesize);
+	err = ready(fs, commit_blocks(fs) + least(fs, items, purpose));
 	if (err == -ENOSPC)
 		btrfs_fail(fs, err, "no space left for metadata");
 	return err;

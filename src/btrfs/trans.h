@@ -79,7 +79,8 @@ int btrfs_tree_remove(struct r3_btrfs *fs, struct btrfs_tree *tree);
 
 enum btrfs_purpose {
 	BTRFS_USES,  /* takes space: -ENOSPC when little is left */
-	BTRFS_FREES, /* gives space back: may use the global reserve */
+	BTRFS_FREES, /* gives space back: may use the reserve for that */
+	BTRFS_CLEANS, /* so much that it is the last to be refused */
 };
 
 /**

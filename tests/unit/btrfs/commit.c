@@ -239,7 +239,7 @@ static void failing(void **state)
 	ok(&v, r3_btrfs_sync(v.fs));
 	while (!commit_fails(&v, n))
 		n++;
-	assert_in_range(n, 10, 1000);
+	assert_in_range(n, 5, 1000);
 	vol_fini(&v, "failing_4k");
 }
 
