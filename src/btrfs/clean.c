@@ -87,6 +87,9 @@ int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more)
 	struct btrfs_tree *tree;
 	int err;
 
+	if (!fs->trans)
+		return btrfs_fail(fs, -EROFS, "the volume was opened for "
+				  "reading");
 	for (;;) {
 		err = next_dead(fs, &tree);
 		if (err || !blocks)

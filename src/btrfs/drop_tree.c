@@ -142,22 +142,35 @@ static int make_shared(struct r3_btrfs *fs, const struct btrfs_block *b,
 static int frame_fill(struct r3_btrfs *fs, struct frame *f, uint64_t bytenr,
 		      const struct btrfs_expect *e)
 {
+	int err;
+
 	*f = (struct frame){ .expect = *e, .bytenr = bytenr };
-	return btrfs_ref_lookup(fs, bytenr, (uint8_t)e->level, &f->refs,
-				&f->flags);
+	err = btrfs_ref_lookup(fs, bytenr, (uint8_t)e->level, &f->refs,
+			       &f->flags);
+	if (!err && !f->refs)
+		err = btrfs_fail(fs, -EUCLEAN, "tree %llu block %llu: the "
+				 "extent tree counts too few references to it",
+				 (unsigned long long)e->tree,
+				 (unsigned long long)bytenr);
+	return err;
 }
 
+/* The limit keeps subtrees apart, so that none is walked twice. */
 static struct btrfs_expect child_expect(const struct btrfs_drop *d,
 					const struct btrfs_block *b,
 					unsigned slot)
 {
-	return (struct btrfs_expect){
-		.tree = d->id,
-		.generation = le64(btrfs_ptr_at(b, slot)->generation),
-		.level = b->level - 1,
-		.has_key = true,
-		.key = btrfs_block_key(b, slot),
-	};
+	struct btrfs_expect e = d->frames[b->level].expect;
+
+	e.generation = le64(btrfs_ptr_at(b, slot)->generation);
+	e.level = b->level - 1;
+	e.has_key = true;
+	e.key = btrfs_block_key(b, slot);
+	if (slot + 1 < b->nritems) {
+		e.has_limit = true;
+		e.limit = btrfs_block_key(b, slot + 1);
+	}
+	return e;
 }
 
 /* This tree's reference to a block that others keep. */

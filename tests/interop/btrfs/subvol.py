@@ -185,8 +185,45 @@ def check_interrupted(k):
     print("ok: interrupted")
 
 
+def check_orders(k):
+    """Volumes that the unit test leaves after any number of changes, snapshots
+    and deletions, many in one transaction, one of them half done: the kernel
+    does the rest, deletes them all, in another order, and nothing is left."""
+    test = os.path.join(kernel.BUILD, "tests/unit/btrfs/test_btrfs_subvol")
+    for order in (7, 8, 9):
+        run(test, k.dir, str(order))
+        image = k.path(f"order{order}.img")
+        judged(k, image)
+        root = k.mount(image)
+        run("btrfs", "subvolume", "sync", root)
+        names = sorted(os.listdir(root))
+        assert len(names) > 3, names
+        for name in names:
+            if b"readonly" in run("btrfs", "subvolume", "show",
+                                  f"{root}/{name}"):
+                continue
+            with open(f"{root}/{name}/changed", "wb") as f:
+                f.write(b"here")
+        for name in names[::2]:
+            run("btrfs", "subvolume", "delete", "-c", f"{root}/{name}")
+        run("btrfs", "subvolume", "sync", root)
+        k.umount()
+        judged(k, image)
+        root = k.mount(image)
+        run("btrfs", "subvolume", "delete", "-c",
+            *[f"{root}/{name}" for name in names[1::2]])
+        run("btrfs", "subvolume", "sync", root)
+        k.umount()
+        judged(k, image)
+        used = json.loads(ring3("info", "--json", image))["bytes_used"]
+        assert used < 200000, used
+        os.unlink(image)
+    print("ok: any order")
+
+
 def main():
     k = kernel.Kernel()
+    check_orders(k)
     check_making(k)
     check_interrupted(k)
     complaints = k.new_complaints()

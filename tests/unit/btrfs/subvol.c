@@ -5,11 +5,15 @@
  * Small nodes make trees of three levels from few files.  After each commit the
  * whole volume is checked as somebody else would who opens it then, and every
  * file of every subvolume is compared with what was put there.
+ *
+ * With a folder and a number as arguments, the volume is also left there in the
+ * middle of it all, for others to look at; the number begins another order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "ring3/btrfs.h"
@@ -22,6 +26,9 @@ enum {
 	VALUE_MAX = 3000,
 	DATA_MAX = 40000,
 };
+
+static const char *image_dir;
+static unsigned order = 1;
 
 struct subvol {
 	uint64_t id;
@@ -69,7 +76,7 @@ static int setup(void **state)
 	struct r3_btrfs_why why;
 
 	v->bytes = calloc(1, SIZE);
-	v->seed = 1;
+	v->seed = order;
 	assert_int_equal(r3_btrfs_dev_mem(v->bytes, SIZE, &v->dev), 0);
 	if (r3_btrfs_mkfs(v->dev, &o, &r, &why))
 		fail_msg("%s", why.text);
@@ -353,6 +360,28 @@ static void one_step(struct volume *v)
 	}
 }
 
+static void save(struct volume *v)
+{
+	char path[256];
+	FILE *f;
+
+	ok(v, r3_btrfs_sync(v->fs));
+	snprintf(path, sizeof(path), "%s/order%u.img", image_dir, order);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (size_t at = 0; at < SIZE; at += 65536) {
+		static const uint8_t zeros[65536];
+
+		if (memcmp(v->bytes + at, zeros, sizeof(zeros)))
+			assert_int_equal(fwrite(v->bytes + at, 1, 65536, f),
+					 65536);
+		else
+			fseek(f, 65536, SEEK_CUR);
+	}
+	assert_int_equal(ftruncate(fileno(f), SIZE), 0);
+	assert_int_equal(fclose(f), 0);
+}
+
 /* The judge is the check after each commit; the content is compared also with
  * what the running transaction shows. */
 static void any_order(void **state)
@@ -371,6 +400,11 @@ static void any_order(void **state)
 	reopen(v);
 	for (unsigned i = 0; i < v->count; i++)
 		subvol_compare(v, &v->subvols[i]);
+	if (image_dir) {
+		subvol_delete(v, 0);
+		clean(v, 23);
+		save(v);
+	}
 	while (v->count) {
 		subvol_delete(v, (unsigned)rnd(v, v->count));
 		clean(v, 20);
@@ -527,7 +561,7 @@ static void many(void **state)
 	subvol_compare(v, s);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
@@ -537,5 +571,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_order, setup, teardown),
 	};
 
+	if (argc == 3) {
+		image_dir = argv[1];
+		order = (unsigned)atoi(argv[2]);
+		cmocka_set_test_filter("any_order");
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
