@@ -155,8 +155,10 @@ static int remove_whole(struct r3_btrfs *fs, struct btrfs_node *node,
 		struct btrfs_ref ref = btrfs_fx_ref(node, &x[i]);
 
 		less_bytes(node, btrfs_fx_bytes(&x[i]));
-		if (x[i].logical)
-			err = btrfs_ref_drop(fs, &ref);
+		if (!x[i].logical)
+			continue;
+		fs->freed_transid = btrfs_transid(fs);
+		err = btrfs_ref_drop(fs, &ref);
 	}
 	return err;
 }

@@ -86,18 +86,13 @@ static int store(struct btrfs_replace *r, uint64_t off,
 	return 0;
 }
 
-int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
-			   uint64_t off, const struct r3_btrfs_encoded *how,
-			   const void *data, size_t len)
+static int write_once(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		      uint64_t off, const struct r3_btrfs_encoded *how,
+		      const void *data, size_t len)
 {
 	struct btrfs_replace r;
-	struct r3_btrfs_stat st;
-	int err = r3_btrfs_stat(fs, in, &st);
+	int err = btrfs_make_way(fs, in, off);
 
-	if (!err)
-		err = check_encoded(fs, &st, off, how, len);
-	if (!err)
-		err = btrfs_make_way(fs, in, off);
 	/* of 128 KiB at most, so of no more than 32 extents */
 	if (!err)
 		err = btrfs_replace_begin(&r, fs, in, 1, 33,
@@ -119,4 +114,21 @@ int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	r.to = off + btrfs_sectors(how->file_len);
 	r.size = r3_max(r.size, off + how->file_len);
 	return btrfs_replace_end(&r);
+}
+
+int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			   uint64_t off, const struct r3_btrfs_encoded *how,
+			   const void *data, size_t len)
+{
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(fs, in, &st);
+
+	if (!err)
+		err = check_encoded(fs, &st, off, how, len);
+	if (err)
+		return err;
+	do {
+		err = write_once(fs, in, off, how, data, len);
+	} while (btrfs_replace_again(fs, err));
+	return err;
 }

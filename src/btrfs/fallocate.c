@@ -252,7 +252,10 @@ int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 	if (err)
 		return err;
 	size = (uint64_t)st.st.st_size;
-	if (mode & FALLOC_FL_PUNCH_HOLE)
-		return punch(fs, in, off, end, size);
-	return allocate(fs, in, mode, off, end, size);
+	do {
+		err = mode & FALLOC_FL_PUNCH_HOLE
+			      ? punch(fs, in, off, end, size)
+			      : allocate(fs, in, mode, off, end, size);
+	} while (btrfs_replace_again(fs, err));
+	return err;
 }

@@ -308,6 +308,7 @@ struct r3_btrfs {
 	struct btrfs_names *names;
 	uint64_t receiving; /* the hidden subvolume that may change */
 	struct btrfs_packing *packing;
+	uint64_t freed_transid; /* the last transaction that freed data */
 };
 
 /* Fill fs->why, return @err. */

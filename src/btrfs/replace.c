@@ -92,6 +92,12 @@ int btrfs_replace_cancel(struct btrfs_replace *r, int err)
 	return err ? err : ended;
 }
 
+bool btrfs_replace_again(struct r3_btrfs *fs, int err)
+{
+	return err == -ENOSPC && fs->freed_transid == btrfs_transid(fs) &&
+	       !btrfs_trans_commit(fs);
+}
+
 /* ---- data and its checksums -----------------------------------------------*/
 
 static int sums_room(struct btrfs_replace *r, size_t sectors)

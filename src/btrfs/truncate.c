@@ -123,15 +123,13 @@ static int truncate_step(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	return err ? btrfs_replace_cancel(&r, err) : btrfs_replace_end(&r);
 }
 
-int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
-		      uint64_t size)
+static int truncate_once(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			 uint64_t size)
 {
 	uint64_t end = btrfs_sectors(size), from = end;
 	struct r3_btrfs_stat st;
 	int err;
 
-	if (size > BTRFS_FILE_MAX - BTRFS_SECTOR)
-		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	err = r3_btrfs_stat(fs, in, &st);
 	if (!err && size > (uint64_t)st.st.st_size)
 		err = btrfs_make_way(fs, in, end);
@@ -141,5 +139,18 @@ int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		if (!err)
 			err = truncate_step(fs, in, size, from, from == end);
 	} while (!err && from != end);
+	return err;
+}
+
+int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+		      uint64_t size)
+{
+	int err;
+
+	if (size > BTRFS_FILE_MAX - BTRFS_SECTOR)
+		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
+	do {
+		err = truncate_once(fs, in, size);
+	} while (btrfs_replace_again(fs, err));
 	return err;
 }

@@ -411,9 +411,13 @@ int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 	if (!w)
 		return -ENOMEM;
 	w->joined = NULL;
-	err = btrfs_make_way(fs, in, off);
+	do {
+		err = btrfs_make_way(fs, in, off);
+	} while (btrfs_replace_again(fs, err));
 	while (!err && len) {
-		err = write_step(w, fs, in, off, p, len, &done);
+		do {
+			err = write_step(w, fs, in, off, p, len, &done);
+		} while (btrfs_replace_again(fs, err));
 		if (!err) {
 			p += done;
 			off += done;

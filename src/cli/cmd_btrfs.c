@@ -345,6 +345,20 @@ static const struct r3_opt unmount_opts[] = { /* order: cmd_btrfs_mount.c */
 	{ 0 },
 };
 
+static const struct r3_opt put_opts[] = { /* order: cmd_btrfs_put.c */
+	{ .name = "recursive", .letter = 'r',
+	  .help = "directories with all that is in them" },
+	{ .name = "compress", .arg = "ALGO[:LEVEL]",
+	  .help = "zlib, lzo or zstd" },
+	{ 0 },
+};
+
+static const struct r3_opt reflink_opts[] = { /* cmd_btrfs_reflink.c */
+	{ .name = "range", .arg = "FROM:LENGTH[:TO]",
+	  .help = "only so many bytes, from there to there" },
+	{ 0 },
+};
+
 static const struct r3_opt mkdir_opts[] = {
 	{ .name = "parents", .letter = 'p',
 	  .help = "make what is missing on the way; there already is fine" },
@@ -419,6 +433,13 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "get", .args = "IMAGE PATH DEST", .min_args = 3,
 	  .max_args = 3, .opts = plain_opts, .run = r3_btrfs_cmd_get,
 	  .summary = "copy a file or a tree out of the image" },
+	{ .name = "put", .args = "IMAGE FILE... PATH", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = put_opts,
+	  .run = r3_btrfs_cmd_put,
+	  .summary = "copy files or trees into the image" },
+	{ .name = "reflink", .args = "IMAGE FROM TO", .min_args = 3,
+	  .max_args = 3, .opts = reflink_opts, .run = r3_btrfs_cmd_reflink,
+	  .summary = "copy a file in the image, sharing its data" },
 	{ .name = "mkdir", .args = "IMAGE PATH...", .min_args = 2,
 	  .max_args = R3_CLI_ARGS_MAX, .opts = mkdir_opts,
 	  .run = r3_btrfs_cmd_mkdir, .summary = "make directories" },

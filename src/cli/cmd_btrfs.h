@@ -51,6 +51,8 @@ int r3_btrfs_cmd_unmount(const struct r3_args *args);
 int r3_btrfs_cmd_receive(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
 int r3_btrfs_cmd_scrub(const struct r3_args *args);
+int r3_btrfs_cmd_put(const struct r3_args *args);
+int r3_btrfs_cmd_reflink(const struct r3_args *args);
 int r3_btrfs_cmd_mkdir(const struct r3_args *args);
 int r3_btrfs_cmd_rm(const struct r3_args *args);
 int r3_btrfs_cmd_mv(const struct r3_args *args);

@@ -3,7 +3,13 @@
  * data.c - file data against a model: every change goes to a file and to plain
  * memory, which must stay equal, over commits, reopening and snapshots
  *
- * SEED=n in the environment tries another run.
+ * SEED=n in the environment tries another run.  With arguments it works on an
+ * image that somebody else made, for tests/interop/btrfs/data.py:
+ *
+ *	IMAGE OUTDIR SEED COMPRESSION
+ *
+ * and leaves the files' content in OUTDIR, and in OUTDIR/ops what it did, a
+ * line each, the data in OUTDIR/blob.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +35,7 @@ enum {
 
 struct model {
 	struct r3_btrfs_inode in;
+	bool no_sums;
 	uint64_t size;
 	uint8_t data[FILE_MAX]; /* zeros from size on */
 };
@@ -45,6 +52,7 @@ struct run {
 	unsigned seed, step;
 	const char *what;
 	char problem[512];
+	FILE *ops, *blob; /* or NULL */
 	uint8_t buf[FILE_MAX];
 };
 
@@ -132,6 +140,19 @@ static void compare_all(struct run *r)
 
 /* ---- changes --------------------------------------------------------------*/
 
+/* "write c OFF LEN", its data to the blob */
+static void tell(struct run *r, const struct model *m, const char *op,
+		 uint64_t a, uint64_t b, uint64_t c, const void *data)
+{
+	if (!r->ops)
+		return;
+	fprintf(r->ops, "%s %c %llu %llu %llu\n", op,
+		(char)('a' + (m - r->file)), (unsigned long long)a,
+		(unsigned long long)b, (unsigned long long)c);
+	if (data)
+		fwrite(data, 1, b, r->blob);
+}
+
 /* Lengths of all magnitudes, often near sectors. */
 static uint64_t some_len(struct run *r, uint64_t max)
 {
@@ -184,6 +205,7 @@ static void do_write(struct run *r, struct model *m)
 	fill(r, r->buf, len);
 	memcpy(m->data + off, r->buf, len);
 	grown(m, off + len);
+	tell(r, m, "write", off, len, 0, r->buf);
 	MUST(r, r3_btrfs_write(r->fs, m->in, off, r->buf, len));
 }
 
@@ -194,6 +216,7 @@ static void do_append(struct run *r, struct model *m)
 
 	for (unsigned i = 0; i < 8 && m->size + len <= FILE_MAX; i++) {
 		fill(r, m->data + m->size, len);
+		tell(r, m, "write", m->size, len, 0, m->data + m->size);
 		MUST(r, r3_btrfs_write(r->fs, m->in, m->size,
 				       m->data + m->size, len));
 		m->size += len;
@@ -207,6 +230,7 @@ static void do_truncate(struct run *r, struct model *m)
 	if (size < m->size)
 		memset(m->data + size, 0, m->size - size);
 	m->size = size;
+	tell(r, m, "truncate", size, 0, 0, NULL);
 	MUST(r, r3_btrfs_truncate(r->fs, m->in, size));
 }
 
@@ -226,6 +250,7 @@ static void do_fallocate(struct run *r, struct model *m)
 		grown(m, off + len);
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		memset(m->data + off, 0, len);
+	tell(r, m, "fallocate", off, len, (uint64_t)mode, NULL);
 	MUST(r, r3_btrfs_fallocate(r->fs, m->in, mode, off, len));
 }
 
@@ -249,11 +274,17 @@ static void do_clone(struct run *r, struct model *m)
 	err = r3_btrfs_clone(r->fs, from->in, src, len, m->in, dst);
 	/* the rules of ioctl_ficlonerange(2) */
 	if (inside || (len % SECTOR && (src + len != from->size ||
-					dst + len < m->size))) {
+					dst + len < m->size)) ||
+	    from->no_sums != m->no_sums) {
 		assert_int_equal(err, -EINVAL);
 		return;
 	}
 	MUST(r, err);
+	if (r->ops)
+		fprintf(r->ops, "clone %c %llu %llu %llu %c\n",
+			(char)('a' + (m - r->file)), (unsigned long long)dst,
+			(unsigned long long)len, (unsigned long long)src,
+			(char)('a' + (from - r->file)));
 	memmove(m->data + dst, from->data + src, len);
 	grown(m, dst + len);
 }
@@ -279,12 +310,13 @@ static void do_encoded(struct run *r, struct model *m)
 	if (off + how.file_len > FILE_MAX)
 		return;
 	err = r3_btrfs_write_encoded(r->fs, m->in, off, &how, packed, len);
-	if (len >= ram || (how.file_len % SECTOR &&
-			   off + how.file_len < m->size)) {
+	if (len >= ram || m->no_sums || (how.file_len % SECTOR &&
+					 off + how.file_len < m->size)) {
 		assert_int_equal(err, -EOPNOTSUPP);
 		return;
 	}
 	MUST(r, err);
+	tell(r, m, "write", off, how.file_len, 0, raw + skip);
 	memcpy(m->data + off, raw + skip, how.file_len);
 	grown(m, off + how.file_len);
 }
@@ -358,11 +390,10 @@ static void step(struct run *r)
 
 /* ---- runs -----------------------------------------------------------------*/
 
-static void begin(struct run *r, const char *csum, uint32_t nodesize)
+static void mkfs(struct run *r, const char *csum, uint32_t nodesize)
 {
 	struct r3_btrfs_mkfs_options o = { .size = DEVICE, .csum = csum,
 					   .nodesize = nodesize };
-	struct r3_btrfs_new file = { .mode = S_IFREG | 0644 };
 	struct r3_btrfs_mkfs_result res;
 	struct r3_btrfs_why why;
 
@@ -371,16 +402,27 @@ static void begin(struct run *r, const char *csum, uint32_t nodesize)
 	assert_int_equal(r3_btrfs_dev_mem(r->bytes, DEVICE, &r->dev), 0);
 	if (r3_btrfs_mkfs(r->dev, &o, &res, &why))
 		fail_msg("%s", why.text);
+}
+
+/* Four files, the last without checksums. */
+static void begin(struct run *r)
+{
+	struct r3_btrfs_new file = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_attr no_sums = { .set = R3_BTRFS_SET_FLAGS,
+					 .flags = 3 };
+	const struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+
 	r->opts.write = true;
 	r->what = "begin";
 	open_fs(r);
 	for (unsigned i = 0; i < FILES; i++) {
 		char name[2] = { (char)('a' + i), 0 };
 
-		MUST(r, r3_btrfs_make(r->fs, (struct r3_btrfs_inode){
-				R3_BTRFS_TOP, R3_BTRFS_ROOT_INO }, name, 1,
-				&file, &r->file[i].in));
+		MUST(r, r3_btrfs_make(r->fs, top, name, 1, &file,
+				      &r->file[i].in));
 	}
+	r->file[FILES - 1].no_sums = true;
+	MUST(r, r3_btrfs_setattr(r->fs, r->file[FILES - 1].in, &no_sums));
 }
 
 static void end(struct run *r)
@@ -398,6 +440,16 @@ static void end(struct run *r)
 	free(r->bytes);
 }
 
+static void steps(struct run *r, unsigned seed)
+{
+	r->seed = seed;
+	r->state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	begin(r);
+	for (r->step = 0; r->step < STEPS; r->step++)
+		step(r);
+	end(r);
+}
+
 static void model_run(const char *csum, uint32_t nodesize,
 		      unsigned compression, unsigned seed)
 {
@@ -405,13 +457,9 @@ static void model_run(const char *csum, uint32_t nodesize,
 	const char *env = getenv("SEED");
 
 	assert_non_null(r);
-	r->seed = env ? (unsigned)atoi(env) : seed;
-	r->state = r->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	r->opts.compression = compression;
-	begin(r, csum, nodesize);
-	for (r->step = 0; r->step < STEPS; r->step++)
-		step(r);
-	end(r);
+	mkfs(r, csum, nodesize);
+	steps(r, env ? (unsigned)atoi(env) : seed);
 	free(r);
 }
 
@@ -440,7 +488,55 @@ static void packed_zstd(void **state)
 	model_run("blake2b", 4096, 3, 5);
 }
 
-int main(void)
+/* ---- for another judge ----------------------------------------------------*/
+
+static FILE *out_file(const char *dir, const char *name)
+{
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	return f;
+}
+
+static void leave(const char *dir, const char *name, const struct model *m)
+{
+	FILE *f = out_file(dir, name);
+
+	assert_int_equal(fwrite(m->data, 1, m->size, f), m->size);
+	assert_int_equal(fclose(f), 0);
+}
+
+static char **args;
+
+static void on_image(void **state)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	char name[16];
+
+	(void)state;
+	assert_non_null(r);
+	r->opts.compression = (unsigned)atoi(args[4]);
+	r->ops = out_file(args[2], "ops");
+	r->blob = out_file(args[2], "blob");
+	assert_int_equal(r3_btrfs_dev_file(args[1], true, &r->dev), 0);
+	steps(r, (unsigned)atoi(args[3]));
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%c", 'a' + (char)i);
+		leave(args[2], name, &r->file[i]);
+	}
+	for (unsigned i = 0; i < r->snap_count; i++) {
+		snprintf(name, sizeof(name), "snap%u", i);
+		leave(args[2], name, &r->snap[i]);
+	}
+	fclose(r->ops);
+	fclose(r->blob);
+	free(r);
+}
+
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),
@@ -448,6 +544,12 @@ int main(void)
 		cmocka_unit_test(packed_lzo),
 		cmocka_unit_test(packed_zstd),
 	};
+	static const struct CMUnitTest one[] = {
+		cmocka_unit_test(on_image),
+	};
 
+	args = argv;
+	if (argc == 5)
+		return cmocka_run_group_tests(one, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
