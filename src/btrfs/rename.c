@@ -91,24 +91,20 @@ static int not_below(struct r3_btrfs *fs, const struct side *what,
 /* What may not leave the subvolume, or its place.  Source: the kernel's
  * btrfs_rename() and btrfs_rename_exchange(). */
 static int may_move(struct r3_btrfs *fs, const struct rename *r,
-		    const struct side *s, const struct side *other)
+		    const struct side *s)
 {
 	struct btrfs_tree *tree;
-	int err = 0;
 
-	if (s->entry.stub)
-		return btrfs_fail(fs, -ENOTEMPTY, "%.*s: a subvolume that a "
-				  "snapshot only shows", (int)s->len, s->name);
 	if (!is_subvol(s) && r->from.dir->tree != r->to.dir->tree)
 		return btrfs_fail(fs, -EXDEV, "%.*s: only a subvolume moves "
 				  "to another one", (int)s->len, s->name);
-	if (!is_dir(s) || s->dir == other->dir)
-		return 0;
+	if (s->entry.stub)
+		return btrfs_fail(fs, -ENOTEMPTY, "%.*s: a subvolume that a "
+				  "snapshot only shows", (int)s->len, s->name);
 	/* its parent changes, which is a change of the directory itself */
-	if (is_subvol(s))
-		err = btrfs_subvol_writable(fs, s->entry.location.objectid,
-					    &tree);
-	return err ? err : not_below(fs, s, other->dir);
+	return is_subvol(s) && r->from.dir != r->to.dir
+		       ? btrfs_subvol_writable(fs, s->entry.location.objectid,
+					       &tree) : 0;
 }
 
 static int may_replace(struct r3_btrfs *fs, const struct rename *r)
@@ -123,6 +119,24 @@ static int may_replace(struct r3_btrfs *fs, const struct rename *r)
 		return btrfs_fail(fs, -ENOTEMPTY, "%.*s: a subvolume is in "
 				  "the way", (int)to->len, to->name);
 	return 0;
+}
+
+/* In the order in which a kernel would refuse. */
+static int may_rename(struct r3_btrfs *fs, const struct rename *r)
+{
+	bool exchange = r->flags & RENAME_EXCHANGE;
+	bool apart = r->from.dir != r->to.dir;
+	int err = 0;
+
+	if (apart && is_dir(&r->from))
+		err = not_below(fs, &r->from, r->to.dir);
+	if (!err && apart && exchange && is_dir(&r->to))
+		err = not_below(fs, &r->to, r->from.dir);
+	if (!err && r->to.there && !exchange)
+		err = may_replace(fs, r);
+	if (!err)
+		err = may_move(fs, r, &r->from);
+	return err || !exchange ? err : may_move(fs, r, &r->to);
 }
 
 static int find_dirs(struct r3_btrfs *fs, struct r3_btrfs_inode from,
@@ -169,12 +183,8 @@ static int look(struct r3_btrfs *fs, struct rename *r)
 	struct btrfs_backref there = backref(&r->from, &r->to);
 	struct btrfs_backref back = backref(&r->to, &r->from);
 	bool exchange = r->flags & RENAME_EXCHANGE;
-	int err = may_move(fs, r, &r->from, &r->to);
+	int err = may_rename(fs, r);
 
-	if (!err && exchange)
-		err = may_move(fs, r, &r->to, &r->from);
-	else if (!err && r->to.there)
-		err = may_replace(fs, r);
 	if (!err && r->to.there && !exchange) {
 		r->replaces = true;
 		err = btrfs_victim_get(fs, r->to.dir->tree, &r->to.entry,

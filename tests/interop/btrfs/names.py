@@ -8,6 +8,8 @@ many links, or names of one hash.
 """
 import ctypes
 import errno
+import fcntl
+import json
 import os
 import random
 import subprocess
@@ -355,6 +357,128 @@ def check_kernel_orphans(kernel):
     clean(copy)
 
 
+# ---- subvolumes that move
+
+def subvol_image(kernel, name):
+    image = kernel.image(name, 256 << 20)
+    root = kernel.mount(image)
+    for sub in ("A", "A/in", "B", "C"):
+        run("btrfs", "subvolume", "create", f"{root}/{sub}")
+    for d in ("d", "d2", "empty", "A/e"):
+        os.mkdir(f"{root}/{d}")
+    for f in ("f", "A/f", "B/f"):
+        with open(f"{root}/{f}", "wb"):
+            pass
+    run("btrfs", "subvolume", "snapshot", f"{root}/A", f"{root}/S")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/A", f"{root}/R")
+    kernel.umount()
+    return image
+
+
+def check_subvols(kernel):
+    ops = [("rename", flags, old, new) for flags, old, new in (
+        (0, b"A", b"d/A"),                     # with what is in it
+        (0, b"d/A/f", b"B/f2"),                # EXDEV
+        (0, b"d/A", b"d/A/in/x"),              # into itself
+        (0, b"d", b"d/A/d"),                   # its directory likewise
+        (EXCHANGE, b"d/A", b"B"),
+        (EXCHANGE, b"B", b"f"),                # with a file beside it
+        (EXCHANGE, b"d/A/f", b"f"),            # a file elsewhere: EXDEV
+        (0, b"R", b"R2"),                      # read-only: its name may
+        (0, b"R2", b"d/R2"),                   # but not its directory
+        (0, b"d2", b"C"),                      # a subvolume in the way
+        (0, b"f", b"empty"),                   # subvolume for a directory
+        (NOREPLACE, b"C", b"d2"),
+        (0, b"C", b"f/C"),
+        (0, b"S/in", b"S/x"),                  # only shown by the snapshot
+        (0, b"S/e", b"S/in"),
+        (0, b"C", b"C"),
+    )] + [("rmdir", b"S/in"), ("rmdir", b"S/e"), ("unlink", b"d"),
+          ("rmdir", b"d2"), ("link", b"d/f", b"S/l")]
+    theirs, ours = (subvol_image(kernel, n) for n in ("theirs", "ours"))
+    root = kernel.mount(theirs)
+    done = [(op, by_kernel(root, op)) for op in ops]
+    kernel.umount()
+    got = library(ours, ops + [("sync",)])
+    for (op, want), n in zip(done, got):
+        assert n == want, f"{op}: {n}, kernel {want}"
+    clean(ours)
+    compare(times_of(ring3_view(theirs)), times_of(ring3_view(ours)),
+            "subvolumes that move")
+    root = kernel.mount(ours)
+    view = kernel_view(root)
+    kernel.umount()
+    compare(times_of(ring3_view(theirs)), times_of(view),
+            "in the kernel's eyes")
+
+
+# ---- what is inherited
+
+def set_flags(path, flags):
+    fd = os.open(path, os.O_RDONLY)
+    fcntl.ioctl(fd, 0x40086602, flags.to_bytes(8, "little"))
+    os.close(fd)
+
+
+def check_inherit(kernel):
+    """New inodes of every kind, made by both in directories that hand
+    something down."""
+    image = kernel.image("inherit", 256 << 20)
+    root = kernel.mount(image)
+    kinds = {b"file": "100644", b"dir": "040755", b"fifo": "010644",
+             b"link": "120777"}
+    dirs = ["plain", "zstd", "zlib", "lzo", "none", "nocow", "compr",
+            "nocompr", "zstd3"]
+    for name in dirs:
+        os.mkdir(f"{root}/{name}")
+    for name in ("zstd", "zlib", "lzo", "none"):
+        os.setxattr(f"{root}/{name}", "btrfs.compression", name.encode())
+    try:
+        os.setxattr(f"{root}/zstd3", "btrfs.compression", b"zstd:3")
+    except OSError:  # kernels that know no levels there
+        pass
+    set_flags(f"{root}/nocow", 0x800000)
+    set_flags(f"{root}/compr", 0x4)
+    set_flags(f"{root}/nocompr", 0x400)
+    todo = [("make", mode, os.path.join(d.encode(), who + kind), b"target")
+            for who in (b"k-", b"r-") for d in dirs
+            for kind, mode in kinds.items()]
+    for op in todo:
+        if b"/k-" in op[2]:
+            assert by_kernel(root, op) == 0
+    kernel.umount()
+    assert not any(library(image, [op for op in todo if b"/r-" in op[2]] +
+                           [("setxattr", 0, b"plain/r-dir",
+                             b"btrfs.compression", b"lzo"),
+                            ("make", "100644", b"plain/r-dir/r-file"),
+                            ("sync",)]))
+    clean(image)
+    seen = {}
+    for line in ring3("ls", "-R", "-x", "--json", image).splitlines():
+        e = json.loads(line)
+        seen[e["name"]] = (e["flags"], e["xattrs"], e["size"], e["nlink"])
+    for name, what in seen.items():
+        if "/k-" in name:
+            ours = seen[name.replace("/k-", "/r-")]
+            assert ours == what or name == "plain/k-dir", (name, ours, what)
+    assert seen["plain/r-dir/r-file"][:2] == seen["lzo/k-file"][:2]
+    # a kernel reads properties when it reads inodes, and has to like them
+    root = kernel.mount(image)
+    with open(f"{root}/plain/r-dir/k-new", "wb"):
+        pass
+    assert os.getxattr(f"{root}/plain/r-dir/k-new",
+                       "btrfs.compression") == b"lzo"
+    kernel.umount()
+    got = library(image, [
+        ("setxattr", 0, b"plain/r-file", b"btrfs.compression", b"lz"),
+        ("setxattr", 0, b"plain/r-file", b"btrfs.other", b"1"),
+        ("setxattr", 0, b"nocow/r-file", b"btrfs.compression", b"zlib"),
+        ("setxattr", 0, b"zstd/r-file", b"btrfs.compression", b"zlib"),
+        ("removexattr", b"zlib/r-file", b"btrfs.compression"), ("sync",)])
+    assert got == [errno.EINVAL] * 3 + [0] * 3, got
+    clean(image)
+
+
 # ---- commands
 
 def refused(text, *args):
@@ -437,6 +561,8 @@ def main():
     check_links(kernel)
     check_our_orphans(kernel)
     check_kernel_orphans(kernel)
+    check_subvols(kernel)
+    check_inherit(kernel)
     check_commands(kernel)
     complaints = kernel.new_complaints()
     assert not complaints, complaints
