@@ -55,8 +55,10 @@ static int forget(struct r3_btrfs *fs, struct btrfs_tree *tree)
 {
 	uint64_t id = tree->root->id;
 	struct btrfs_tree *roots;
-	int err = btrfs_tree_remove(fs, tree);
+	int err = subvol_ids_known(fs);
 
+	if (!err)
+		err = btrfs_tree_remove(fs, tree);
 	if (!err)
 		err = btrfs_tree_get(fs, BTRFS_ROOT_TREE, &roots);
 	if (!err)

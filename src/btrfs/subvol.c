@@ -55,9 +55,14 @@ static int last_id(struct r3_btrfs *fs, uint64_t *out)
 	return err;
 }
 
+int subvol_ids_known(struct r3_btrfs *fs)
+{
+	return fs->last_subvol ? 0 : last_id(fs, &fs->last_subvol);
+}
+
 int subvol_next_id(struct r3_btrfs *fs, uint64_t *out)
 {
-	int err = fs->last_subvol ? 0 : last_id(fs, &fs->last_subvol);
+	int err = subvol_ids_known(fs);
 
 	if (err)
 		return err;

@@ -32,6 +32,8 @@ int subvol_set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			const uint8_t *uuid, uint64_t stransid);
 /* A number that no subvolume has had since the volume was opened. */
 int subvol_next_id(struct r3_btrfs *fs, uint64_t *out);
+/* Before one goes for good, whose number might be the largest. */
+int subvol_ids_known(struct r3_btrfs *fs);
 
 /* snapshot.c: the copy of a tree and of its ROOT_ITEM. */
 int subvol_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,

@@ -361,9 +361,13 @@ static void run(uint64_t seed)
 
 static void random_operations(void **state)
 {
+	/* 13 found: a subvolume's number used again, after reopening, for
+	 * another while the volume is open */
+	static const uint64_t seeds[] = { 1, 2, 13 };
+
 	(void)state;
-	for (uint64_t seed = 1; seed <= 3; seed++)
-		run(seed);
+	for (unsigned i = 0; i < R3_COUNT(seeds); i++)
+		run(seeds[i]);
 }
 
 int main(void)
