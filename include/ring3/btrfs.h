@@ -74,6 +74,8 @@ struct r3_btrfs_options {
 	bool write;	    /* for changes; the device is open for writing */
 	unsigned compression; /* of what is written: 0, 1 zlib, 2 lzo, 3 zstd */
 	int level;	      /* 0: the usual one */
+	bool keep_times; /* changed data leaves mtime and ctime to the caller,
+			    who sets them: a mount's kernel does */
 	/* For tests that want the same image again; NULL: the system's. */
 	void (*now)(struct timespec *out);
 	void (*random)(void *out, size_t len);

@@ -356,8 +356,9 @@ static int change(struct btrfs_replace *r)
 	if (err)
 		return err;
 	item->size = to_le64(r->size);
-	btrfs_now(r->fs, &item->mtime);
-	return btrfs_node_put(r->fs, &r->node, true);
+	if (!r->fs->opts.keep_times)
+		btrfs_now(r->fs, &item->mtime);
+	return btrfs_node_put(r->fs, &r->node, !r->fs->opts.keep_times);
 }
 
 int btrfs_replace_end(struct btrfs_replace *r)

@@ -165,6 +165,7 @@ static int open_volume(struct mount *m)
 		.write = !m->args->readonly,
 		.compression = m->args->compression,
 		.level = m->args->level,
+		.keep_times = true, /* the kernel has them, and tells us */
 	};
 	struct r3_btrfs_why why;
 	int err = open_dev(m);
@@ -199,7 +200,8 @@ static void op_init(void *data, struct fuse_conn_info *conn)
 {
 	struct mount *m = data;
 
-	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC |
+				  FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 				  FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_HANDLE_KILLPRIV |
 				  FUSE_CAP_AUTO_INVAL_DATA |
