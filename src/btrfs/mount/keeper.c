@@ -288,14 +288,15 @@ out:
 	return err;
 }
 
-/* Errors of what is still to be written are told here, not later. */
+/* A commit that fails is told of here, not only in the log.  (Pages are not
+ * held back of files that nobody has open.) */
 static int sync_dir(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	if (fd < 0)
 		return 0; /* a dead mount */
-	err = syncfs(fd) || fsync(fd) ? -errno : 0;
+	err = fsync(fd) ? -errno : 0;
 	close(fd);
 	return err == -EROFS ? 0 : err;
 }
