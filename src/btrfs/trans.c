@@ -164,13 +164,13 @@ static uint64_t commit_trees(const struct r3_btrfs *fs)
 
 /* What committing the changes so far takes: each waiting reference may copy
  * leaves in two or three trees, but no block more than once; and it may make
- * items. */
+ * items.  Blocks for those count twice: commit_blocks() will be more by them. */
 static uint64_t pending_blocks(const struct r3_btrfs *fs)
 {
 	uint64_t refs = btrfs_refs_count(fs);
 
 	return r3_min(4 * refs, commit_trees(fs)) +
-	       refs * REF_BYTES / fs->nodesize + fs->trans->changed.n;
+	       2 * refs * REF_BYTES / fs->nodesize + fs->trans->changed.n;
 }
 
 /* Kept so that any commit can end, whatever it has to copy. */
