@@ -249,12 +249,13 @@ static int store_one(struct writer *w, uint64_t at, uint64_t *len)
 		if (err || stored)
 			return err;
 	}
-	*len = 0;
-	if (w->how.type)
-		err = store_packed(w, at, len);
+	*len = all;
+	if (!w->how.type)
+		return store_plain(w, at, len);
+	err = store_packed(w, at, len);
 	if (err || *len)
 		return err;
-	*len = w->how.type ? r3_min(all, BTRFS_COMPRESSED_MAX) : all;
+	*len = r3_min(all, BTRFS_COMPRESSED_MAX);
 	return store_plain(w, at, len);
 }
 
