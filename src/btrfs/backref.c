@@ -24,7 +24,7 @@ static struct btrfs_key extref_key(const struct btrfs_backref *ref)
 		   btrfs_extref_hash(ref->dir, ref->name, ref->len));
 }
 
-/* ---- of inodes --------------------------------------------------------------*/
+/* ---- of inodes ---------------------------------------------------------- */
 
 /* One reference from the front of @s: does it match? */
 static bool take_ref(struct r3_span *s, struct btrfs_backref *ref)
@@ -134,7 +134,7 @@ static int add_inode_ref(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return btrfs_pack_add(fs, tree, key, x, sizeof(*x) + ref->len);
 }
 
-/* ---- of subvolumes ---------------------------------------------------------*/
+/* ---- of subvolumes ------------------------------------------------------ */
 
 /* -ENOENT also when the subvolume's place is another one. */
 static int find_root_ref(struct r3_btrfs *fs, const struct btrfs_tree *tree,
@@ -184,7 +184,7 @@ static int change_root_refs(struct r3_btrfs *fs, uint64_t parent,
 	return err;
 }
 
-/* ---- of both ----------------------------------------------------------------*/
+/* ---- of both ------------------------------------------------------------ */
 
 int btrfs_backref_find(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 		       struct btrfs_backref *ref)

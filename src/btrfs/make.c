@@ -15,7 +15,7 @@ struct make {
 	char compression[8]; /* the property that is inherited; "": none */
 };
 
-/* ---- what is inherited --------------------------------------------------------*/
+/* ---- what is inherited -------------------------------------------------- */
 
 /* A directory hands its compression down to files and directories: of what its
  * property says, the name of the algorithm. */
@@ -63,7 +63,7 @@ static uint64_t inherit_flags(const struct make *m)
 	return flags;
 }
 
-/* ---- making --------------------------------------------------------------------*/
+/* ---- making ------------------------------------------------------------- */
 
 static int check_what(struct r3_btrfs *fs, struct make *m)
 {
@@ -222,7 +222,7 @@ int r3_btrfs_make(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 	return err;
 }
 
-/* ---- another name ---------------------------------------------------------------*/
+/* ---- another name ------------------------------------------------------- */
 
 struct name_new {
 	struct btrfs_node node, dir;

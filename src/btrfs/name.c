@@ -29,7 +29,7 @@ static struct btrfs_key item_key(uint64_t dir, const char *name, size_t len)
 	return KEY(dir, BTRFS_DIR_ITEM, btrfs_name_hash(name, len));
 }
 
-/* ---- looking ---------------------------------------------------------------*/
+/* ---- looking ------------------------------------------------------------ */
 
 /* A stub has no reference back that would know its index: search for it. */
 static int stub_index(struct r3_btrfs *fs, const struct btrfs_tree *tree,
@@ -170,7 +170,7 @@ int btrfs_dir_empty(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 	return err == -ENOENT ? 0 : err;
 }
 
-/* ---- changing --------------------------------------------------------------*/
+/* ---- changing ----------------------------------------------------------- */
 
 /* The directory's own part in a change of its entries. */
 static int dir_changed(struct r3_btrfs *fs, struct btrfs_node *dir,

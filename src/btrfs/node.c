@@ -124,7 +124,7 @@ int btrfs_node_next_ino(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return err;
 }
 
-/* ---- the index of entries -------------------------------------------------*/
+/* ---- the index of entries ----------------------------------------------- */
 
 /* One past the last entry's. */
 static int find_next_index(struct r3_btrfs *fs, const struct btrfs_node *dir,

@@ -27,7 +27,7 @@ static bool has_data(const struct btrfs_node *node)
 	return S_ISREG(le32(node->item.mode));
 }
 
-/* ---- an entry that goes -----------------------------------------------------*/
+/* ---- an entry that goes ------------------------------------------------- */
 
 /* An inode's items, counted up to AT_ONCE and one. */
 static int count_items(struct r3_btrfs *fs, const struct btrfs_node *node,
@@ -112,7 +112,7 @@ int btrfs_victim_unlink(struct r3_btrfs *fs, struct btrfs_node *dir,
 	return err ? err : btrfs_node_put(fs, &v->node, true);
 }
 
-/* ---- the rest of it, in steps ------------------------------------------------*/
+/* ---- the rest of it, in steps ------------------------------------------- */
 
 /* One operation; *done: nothing is left of the inode. */
 static int remove_step(struct r3_btrfs *fs, struct btrfs_node *node,
@@ -176,7 +176,7 @@ int btrfs_released(struct r3_btrfs *fs, struct r3_btrfs_inode in)
 	return err ? err : remove_orphan(fs, &node);
 }
 
-/* ---- what a crash left --------------------------------------------------------*/
+/* ---- what a crash left -------------------------------------------------- */
 
 /* An orphan item of an inode that has names: kernels before 4.19 used them for
  * truncation, which this finishes. */

@@ -43,7 +43,7 @@ static struct btrfs_backref backref(const struct side *what,
 				       .len = where->len };
 }
 
-/* ---- looking -------------------------------------------------------------------*/
+/* ---- looking ------------------------------------------------------------ */
 
 /* One directory up; -ENOENT at the top. */
 static int parent_of(struct r3_btrfs *fs, struct r3_btrfs_inode *in)
@@ -197,7 +197,7 @@ static int look(struct r3_btrfs *fs, struct rename *r)
 	return err;
 }
 
-/* ---- changing --------------------------------------------------------------------*/
+/* ---- changing ----------------------------------------------------------- */
 
 static int take_away(struct r3_btrfs *fs, const struct side *s)
 {

@@ -31,7 +31,7 @@ static bool name_is(const struct change *x, const char *name)
 	       !memcmp(x->name, name, x->name_len);
 }
 
-/* ---- the property ---------------------------------------------------------------*/
+/* ---- the property ------------------------------------------------------- */
 
 static bool value_begins(const struct change *x, const char *text)
 {
@@ -98,7 +98,7 @@ static void apply_property(struct r3_btrfs *fs, struct change *x)
 		btrfs_set_incompat(fs, incompat);
 }
 
-/* ---- both -----------------------------------------------------------------------*/
+/* ---- both --------------------------------------------------------------- */
 
 static int look(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		struct change *x)
@@ -138,7 +138,7 @@ static int cut(struct r3_btrfs *fs, const struct change *x)
 	return btrfs_pack_cut(fs, x->node.tree, x->key, x->at, x->size);
 }
 
-/* ---- set ------------------------------------------------------------------------*/
+/* ---- set ---------------------------------------------------------------- */
 
 static int may_set(struct r3_btrfs *fs, const struct change *x, int flags)
 {
@@ -229,7 +229,7 @@ int r3_btrfs_setxattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	return err ? err : btrfs_trans_end(fs, set(fs, &x));
 }
 
-/* ---- removed --------------------------------------------------------------------*/
+/* ---- removed ------------------------------------------------------------ */
 
 static int remove_it(struct r3_btrfs *fs, struct change *x)
 {

@@ -7,7 +7,7 @@
 
 #include "cmd_btrfs_edit.h"
 
-/* ---- modes -----------------------------------------------------------------*/
+/* ---- modes -------------------------------------------------------------- */
 
 /* "ug", "a", "": the permission bits of whom; 07777 for all. */
 static mode_t parse_who(const char **p, bool *given)
@@ -143,7 +143,7 @@ int r3_btrfs_cmd_chmod(const struct r3_args *args)
 	return edit_save(&img, err);
 }
 
-/* ---- owners ----------------------------------------------------------------*/
+/* ---- owners ------------------------------------------------------------- */
 
 /* A number, or a name of this machine. */
 static bool parse_id(const char *text, size_t len, bool group, uint32_t *out)
@@ -227,7 +227,7 @@ int r3_btrfs_cmd_chown(const struct r3_args *args)
 	return edit_save(&img, err);
 }
 
-/* ---- xattrs ----------------------------------------------------------------*/
+/* ---- xattrs ------------------------------------------------------------- */
 
 struct xattr_show {
 	bool json;

@@ -14,7 +14,7 @@
 
 enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BATCH = 256 };
 
-/* ---- paths -----------------------------------------------------------------*/
+/* ---- paths -------------------------------------------------------------- */
 
 /* Errors that are of the path as the user gave it; the library knows only
  * parts of it. */
@@ -100,7 +100,7 @@ mode_t edit_umask(void)
 	return mask;
 }
 
-/* ---- mkdir -----------------------------------------------------------------*/
+/* ---- mkdir -------------------------------------------------------------- */
 
 /* A new inode belongs to who runs this, or as its directory says. */
 static int own_new(const struct btrfs_image *img, struct r3_btrfs_inode dir,
@@ -199,7 +199,7 @@ int r3_btrfs_cmd_mkdir(const struct r3_args *args)
 	return edit_save(&img, err);
 }
 
-/* ---- rm --------------------------------------------------------------------*/
+/* ---- rm ----------------------------------------------------------------- */
 
 struct names { /* of one directory, as many as fit */
 	unsigned count;
@@ -301,7 +301,7 @@ int r3_btrfs_cmd_rm(const struct r3_args *args)
 	return edit_save(&img, err);
 }
 
-/* ---- mv, ln ----------------------------------------------------------------*/
+/* ---- mv, ln ------------------------------------------------------------- */
 
 /* Where @source goes: to the path @dest, or into it when it is a directory. */
 static int dest_place(const struct btrfs_image *img, const char *source,

@@ -52,7 +52,7 @@ struct model {
 	uint32_t seed;
 };
 
-/* ---- names of one hash -------------------------------------------------------*/
+/* ---- names of one hash -------------------------------------------------- */
 
 static uint32_t crc_table[256];
 static uint8_t crc_back[256]; /* by the highest byte */
@@ -137,7 +137,7 @@ static void make_names(struct model *m)
 	}
 }
 
-/* ---- the model ------------------------------------------------------------------*/
+/* ---- the model ---------------------------------------------------------- */
 
 static unsigned rnd(struct model *m, unsigned below)
 {
@@ -259,7 +259,7 @@ static struct entry *pick_name(struct model *m, int *dir, unsigned *name)
 	return e;
 }
 
-/* ---- operations on both ----------------------------------------------------------*/
+/* ---- operations on both ------------------------------------------------- */
 
 #define NAME(m, n) (m)->names[n].s, (m)->names[n].len
 
@@ -504,7 +504,7 @@ static void one(struct model *m)
 		do_release(m);
 }
 
-/* ---- comparing --------------------------------------------------------------------*/
+/* ---- comparing ---------------------------------------------------------- */
 
 struct look {
 	struct model *m;
@@ -672,7 +672,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- tests ------------------------------------------------------------------------*/
+/* ---- tests -------------------------------------------------------------- */
 
 static void test_random(void **state)
 {
