@@ -76,6 +76,7 @@ static int find_parent(struct recv *r, const struct btrfs_stream_cmd *c,
 
 	if (err != -ENOENT)
 		return err;
+	r->fits = true;
 	btrfs_uuid_text(uuid, text);
 	return btrfs_fail(r->fs, -ENOENT, "subvolume '%s' is the difference "
 			  "to its parent with uuid %s, transid %llu, which is "
@@ -95,6 +96,7 @@ static int check_name(struct recv *r, struct r3_span name)
 
 	if (err)
 		return recv_bad(r, "the subvolume's name is no name");
+	r->fits = true;
 	memcpy(r->name, name.p, name.len);
 	r->name[name.len] = 0;
 	err = btrfs_tree_get(r->fs, r->dir.subvol, &tree);
@@ -144,6 +146,7 @@ static int finish(struct recv *r)
 	uint64_t id = r->id;
 	int err = recv_flush(r);
 
+	r->fits = !err;
 	if (!err)
 		err = btrfs_subvol_show(r->fs, id, r->dir, r->name,
 					strlen(r->name), r->uuid, r->ctransid);
@@ -191,26 +194,19 @@ static int explain(struct recv *r, const struct btrfs_stream_cmd *c, int err)
 {
 	struct r3_span path = c->attr[BTRFS_A_PATH];
 	struct r3_btrfs_why was = r->fs->why;
-	bool starts = c->cmd == BTRFS_SEND_SUBVOL ||
-		      c->cmd == BTRFS_SEND_SNAPSHOT ||
-		      c->cmd == BTRFS_SEND_END;
-	char text[128];
-	size_t n = r3_min(path.len, sizeof(text) - 1);
+	struct recv_text text = recv_text((const char *)path.p, path.len);
 
-	for (size_t i = 0; i < n; i++)
-		text[i] = path.p[i] < ' ' || path.p[i] == 127
-				  ? '?' : (char)path.p[i];
-	text[n] = 0;
-	btrfs_fail(r->fs, err, "byte %llu: %s %s: %.300s",
+	btrfs_fail(r->fs, err, "byte %llu: %s %s: %.320s",
 		   (unsigned long long)c->at, btrfs_stream_cmd_name(c->cmd),
-		   text, *was.text ? was.text : strerror(-err));
+		   text.s, *was.text ? was.text : strerror(-err));
+	if (r->fits)
+		return err;
 	switch (err) {
-	case -ENOENT:
-		return starts || c->cmd == BTRFS_SEND_CLONE ? err : -EPROTO;
-	case -EEXIST: case -ENOTDIR: case -EISDIR: case -ENOTEMPTY:
-	case -EINVAL: case -ENAMETOOLONG: case -EXDEV: case -EPERM:
-	case -EMLINK: case -ENODATA: case -EBUSY: case -EFBIG: case -ELOOP:
-		return starts ? err : -EPROTO;
+	case -ENOENT: case -EEXIST: case -ENOTDIR: case -EISDIR:
+	case -ENOTEMPTY: case -EINVAL: case -ENAMETOOLONG: case -EXDEV:
+	case -EPERM: case -EMLINK: case -ENODATA: case -EBUSY: case -EFBIG:
+	case -ELOOP:
+		return -EPROTO;
 	}
 	return err;
 }
@@ -229,6 +225,7 @@ static int run(struct recv *r)
 			return btrfs_fail(r->fs, err, "%s",
 					  r->stream_why.text);
 		r->fs->why.text[0] = 0;
+		r->fits = false;
 		err = step(r, &c);
 		if (err)
 			return explain(r, &c, err);

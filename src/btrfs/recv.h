@@ -63,6 +63,8 @@ struct recv {
 	size_t make_len;
 	char make_path[R3_BTRFS_PATH_MAX], make_target[R3_BTRFS_PATH_MAX];
 
+	bool fits; /* the failure is about what is here, not the stream's */
+
 	/* The clone source looked up last; 0: none. */
 	uint8_t source_uuid[BTRFS_UUID_SIZE];
 	uint64_t source;
@@ -79,6 +81,13 @@ int recv_command(struct recv *r, const struct btrfs_stream_cmd *c);
 /* What has gathered goes to the volume. */
 int recv_flush(struct recv *r);
 int recv_bad(struct recv *r, const char *fmt, ...) R3_PRINTF(2, 3);
+/* A text that says what failed, when it was kept back until now; or @err 0. */
+int recv_late(struct recv *r, int err, const char *path, size_t len);
+/* A path for a message, cut short, without what a terminal would act on. */
+struct recv_text {
+	char s[128];
+};
+struct recv_text recv_text(const char *path, size_t len);
 uint64_t recv_u64(const struct btrfs_stream_cmd *c, enum btrfs_send_attr attr);
 uint32_t recv_u32(const struct btrfs_stream_cmd *c, enum btrfs_send_attr attr);
 

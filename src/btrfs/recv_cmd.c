@@ -22,6 +22,26 @@ int recv_bad(struct recv *r, const char *fmt, ...)
 	return -EPROTO;
 }
 
+struct recv_text recv_text(const char *path, size_t len)
+{
+	struct recv_text t;
+	size_t n = r3_min(len, sizeof(t.s) - 1);
+
+	for (size_t i = 0; i < n; i++)
+		t.s[i] = path[i] < ' ' || path[i] == 127 ? '?' : path[i];
+	t.s[n] = 0;
+	return t;
+}
+
+int recv_late(struct recv *r, int err, const char *path, size_t len)
+{
+	struct r3_btrfs_why was = r->fs->why;
+
+	return err ? btrfs_fail(r->fs, err, "before, '%s': %.300s",
+				recv_text(path, len).s,
+				*was.text ? was.text : strerror(-err)) : 0;
+}
+
 /* The parser has checked that attributes are there and as long as they are to
  * be; one that may be left out is 0 then. */
 uint64_t recv_u64(const struct btrfs_stream_cmd *c, enum btrfs_send_attr attr)
@@ -49,7 +69,10 @@ static int flush_attr(struct recv *r)
 	struct r3_btrfs_attr attr = r->attr;
 
 	r->attr.set = 0;
-	return attr.set ? r3_btrfs_setattr(r->fs, r->in, &attr) : 0;
+	if (!attr.set)
+		return 0;
+	return recv_late(r, r3_btrfs_setattr(r->fs, r->in, &attr), r->at,
+			 r->at_len);
 }
 
 static bool same_path(const struct recv *r, struct r3_span path)
@@ -104,7 +127,7 @@ static int flush_make(struct recv *r)
 	int err = r->make.mode ? make_at(r, make_path(r)) : 0;
 
 	r->make.mode = 0;
-	return err;
+	return recv_late(r, err, r->make_path, r->make_len);
 }
 
 /* It is made when the next command comes. */
@@ -275,10 +298,10 @@ static int get_time(struct recv *r, const struct btrfs_stream_cmd *c,
 	if (!c->attr[attr].p)
 		return 0; /* the time of making came with version 2 */
 	memcpy(&t, c->attr[attr].p, sizeof(t));
+	if (le32(t.nsec) >= R3_NS_PER_S)
+		return recv_bad(r, "a time with %u nanoseconds",
+				le32(t.nsec));
 	*out = btrfs_time_get(t);
-	if (out->tv_nsec >= (long)R3_NS_PER_S)
-		return recv_bad(r, "a time with %ld nanoseconds",
-				out->tv_nsec);
 	r->attr.set |= bit;
 	return 0;
 }

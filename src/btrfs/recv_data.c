@@ -9,8 +9,10 @@ int recv_flush_data(struct recv *r)
 	size_t len = r->data_len;
 
 	r->data_len = 0;
-	return len ? r3_btrfs_write(r->fs, r->in, r->data_off, r->data, len)
-		   : 0;
+	if (!len)
+		return 0;
+	return recv_late(r, r3_btrfs_write(r->fs, r->in, r->data_off, r->data,
+					   len), r->at, r->at_len);
 }
 
 /* Bytes at an offset of the current file; they follow what has gathered, or
@@ -127,6 +129,7 @@ static int missing_source(struct recv *r, const uint8_t *uuid)
 {
 	char text[37];
 
+	r->fits = true;
 	btrfs_uuid_text(uuid, text);
 	return btrfs_fail(r->fs, -ENOENT, "subvolume '%s' shares data with the "
 			  "one with uuid %s, which is not here: receive that "
