@@ -213,8 +213,12 @@ static int clean_one(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		     uint64_t ino)
 {
 	struct btrfs_node node = { .tree = tree, .ino = ino };
-	int err = btrfs_node_read(fs, tree, ino, &node);
+	int err;
 
+	/* no kernel leaves such a one; removing it would harm */
+	if (ino <= R3_BTRFS_ROOT_INO || ino > BTRFS_LAST_FREE)
+		return 0;
+	err = btrfs_node_read(fs, tree, ino, &node);
 	if (err && err != -ENOENT)
 		return err;
 	if (!err && le32(node.item.nlink))

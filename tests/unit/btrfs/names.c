@@ -14,7 +14,7 @@
 #include <sys/xattr.h>
 #include <cmocka.h>
 
-#include "ring3/btrfs.h"
+#include "trans.h"
 
 enum {
 	SIZE = 96 << 20, NODE = 4096, ITEM_MAX = NODE - 101 - 25,
@@ -790,6 +790,66 @@ static void test_full(void **state)
 	look(m);
 }
 
+/* An orphan item, as a kernel of before 4.19 leaves it in the middle of a
+ * truncation; and others that no kernel leaves. */
+static void put_orphans(struct model *m, struct r3_btrfs_inode in,
+			uint64_t size)
+{
+	static const uint64_t odd[] = { 0, 2, R3_BTRFS_ROOT_INO, 99999,
+					BTRFS_ORPHANS, UINT64_MAX };
+	struct btrfs_node node;
+	int err = btrfs_trans_start(m->fs, 2 + R3_COUNT(odd), BTRFS_USES);
+
+	if (!err)
+		err = btrfs_node_get(m->fs, in, &node);
+	node.item.size = to_le64(size);
+	if (!err)
+		err = btrfs_node_put(m->fs, &node, false);
+	if (!err)
+		err = btrfs_item_insert(m->fs, node.tree,
+					KEY(BTRFS_ORPHANS, BTRFS_ORPHAN_ITEM,
+					    in.ino), NULL, 0, NULL);
+	for (unsigned i = 0; !err && i < R3_COUNT(odd); i++)
+		err = btrfs_item_insert(m->fs, node.tree,
+					KEY(BTRFS_ORPHANS, BTRFS_ORPHAN_ITEM,
+					    odd[i]), NULL, 0, NULL);
+	expect(m, "orphans", 0, btrfs_trans_end(m->fs, err));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+}
+
+static void test_truncation_orphan(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_check_options o = { .data = true, .problem = problem };
+	struct r3_btrfs_check_result r;
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in;
+	static uint8_t data[1 << 20], got[sizeof(data)];
+	struct r3_btrfs_stat st;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)rnd(m, 256);
+	expect(m, "make", 0, r3_btrfs_make(m->fs, root, "t", 1, &what, &in));
+	expect(m, "write", 0, r3_btrfs_write(m->fs, in, 0, data,
+					     sizeof(data)));
+	put_orphans(m, in, 5000);
+	r3_btrfs_close(m->fs);
+	open_it(m, true);
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	assert_int_equal(r3_btrfs_check(m->fs, &o, &r), 0);
+	assert_int_equal(r.problems, 0);
+	assert_int_equal(r3_btrfs_stat(m->fs, in, &st), 0);
+	assert_int_equal(st.st.st_size, 5000);
+	assert_int_equal(st.st.st_blocks, 16);
+	assert_int_equal(r3_btrfs_read(m->fs, in, 0, got, sizeof(got), &len),
+			 0);
+	assert_int_equal(len, 5000);
+	assert_memory_equal(got, data, len);
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "t", 1));
+	look(m);
+}
+
 static int see_group(void *arg, const struct r3_btrfs_qgroup *g)
 {
 	if (g->id == R3_BTRFS_TOP)
@@ -846,6 +906,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_names, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_truncation_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
