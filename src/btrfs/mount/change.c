@@ -347,6 +347,48 @@ static int chmod_acl(struct mount *m, struct r3_btrfs_inode in, mode_t mode)
 				 m->buf, len, 0);
 }
 
+/* Who is not of the file's group must not keep or get its rights.  The other
+ * groups that a process is in can't be seen from here. */
+static mode_t drop_sgid(fuse_req_t req, const struct stat *st, mode_t mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return ctx->uid && ctx->gid != st->st_gid ? mode & ~(mode_t)S_ISGID
+						  : mode;
+}
+
+static mode_t without_sugid(mode_t mode)
+{
+	mode &= ~(mode_t)S_ISUID;
+	return mode & S_IXGRP ? mode & ~(mode_t)S_ISGID : mode;
+}
+
+int change_kill(fuse_req_t req, struct r3_btrfs_inode in)
+{
+	struct r3_btrfs_attr a = { .set = R3_BTRFS_SET_MODE };
+	struct mount *m = mount_of(req);
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(m->fs, in, &st);
+
+	a.mode = drop_sgid(req, &st.st, without_sugid(st.st.st_mode));
+	if (err || a.mode == st.st.st_mode)
+		return err;
+	return r3_btrfs_setattr(m->fs, in, &a);
+}
+
+/* Does the kernel leave it to us to take setuid and setgid away?  On a change
+ * of owner always; on truncation it says so. */
+static bool kills(struct mount *m, struct r3_btrfs_inode in, int set)
+{
+	struct r3_btrfs_stat st;
+
+	if (set & FUSE_SET_ATTR_MODE ||
+	    !(set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
+		     FUSE_SET_ATTR_KILL_SUID)))
+		return false;
+	return !r3_btrfs_stat(m->fs, in, &st) && !S_ISDIR(st.st.st_mode);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		       int set, struct fuse_file_info *fi)
 {
@@ -362,6 +404,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		err = r3_btrfs_truncate(m->fs, in, (uint64_t)st->st_size);
 	if (!err && set & FUSE_SET_ATTR_MODE)
 		err = chmod_acl(m, in, a.mode);
+	if (!err && kills(m, in, set))
+		err = change_kill(req, in);
 	if (!err && a.set)
 		err = r3_btrfs_setattr(m->fs, in, &a);
 	mount_dirty(m);
@@ -374,16 +418,6 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 }
 
 /* ---- extended attributes --------------------------------------------------*/
-
-/* Who is not of the file's group must not get its rights through a list.  The
- * other groups that a process is in can't be seen from here. */
-static mode_t drop_sgid(fuse_req_t req, const struct stat *st, mode_t mode)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return ctx->uid && ctx->gid != st->st_gid ? mode & ~(mode_t)S_ISGID
-						  : mode;
-}
 
 /* A list that only says what a mode can say becomes the mode. */
 static int set_acl(fuse_req_t req, struct r3_btrfs_inode in, const char *value,

@@ -45,6 +45,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 					     (uint64_t)off, buf, size);
 
 	(void)fi;
+	if (!err && m->kill_sgid)
+		err = change_kill(req, mount_inode(m, ino));
 	mount_dirty(m);
 	if (err)
 		mount_fail(m, req, err);

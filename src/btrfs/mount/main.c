@@ -262,7 +262,7 @@ static int do_mount(struct mount *m)
 	if (!m->session)
 		return -EINVAL; /* it has said which option */
 	if (!fuse_session_mount(m->session, m->args->dir))
-		return 0;
+		return wire_attach(m);
 	if (access("/dev/fuse", F_OK))
 		return fail(m->args->dir, "not mounted: there is no /dev/fuse "
 			    "(modprobe fuse); 'ring3 btrfs get' copies "

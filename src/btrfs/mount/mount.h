@@ -11,6 +11,7 @@
  *	change.c  names and attributes: changing them
  *	data.c    file data: writing it
  *	acl.c     POSIX access control lists
+ *	wire.c    what libfuse does not know of the protocol
  *
  * The volume has one user, this process, and the kernel above it is told to
  * keep what it learnt as long as it likes: names, attributes and pages.  So
@@ -100,6 +101,10 @@ struct mount {
 	int exit_code;
 	bool ending;	 /* SIGTERM came */
 
+	/* wire.c */
+	bool kill_offered, kill_sgid; /* the request takes setuid, setgid away */
+	uint64_t init_unique;
+
 	/* commits (serve.c) */
 	bool dirty, failed;
 	bool cleaning; /* there may be deleted subvolumes to clear away */
@@ -145,6 +150,9 @@ int mount_keep(struct keeper *k);
 /* keeper.c: ring3 btrfs unmount; the exit code. */
 int mount_unmount(const char *dir, bool lazy);
 
+/* wire.c: between libfuse and the device */
+int wire_attach(struct mount *m);
+
 /* flush.c: before the sandbox */
 int flush_start(struct mount *m);
 void flush_stop(struct mount *m);
@@ -171,6 +179,10 @@ int acl_inherit(void *value, size_t len, mode_t *mode, bool *needed);
 int acl_chmod(void *value, size_t len, mode_t mode);
 /* The permission bits that a list stands for.  -EINVAL: it is no list. */
 int acl_mode(void *value, size_t len, mode_t *mode, bool *needed);
+
+/* setuid goes, and setgid where the group may execute or the caller is not of
+ * it. */
+int change_kill(fuse_req_t req, struct r3_btrfs_inode in);
 
 void look_ops(struct fuse_lowlevel_ops *ops);
 void change_ops(struct fuse_lowlevel_ops *ops);

@@ -338,6 +338,40 @@ def attributes(root):
     assert st.st_gid == 1234 and st.st_mode & stat.S_ISGID
 
 
+def other_user(call, *args):
+    """As nobody, who is in no group of ours."""
+    pid = os.fork()
+    if not pid:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        call(*args)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def sugid_steps(root):
+    """What takes setuid and setgid away, and from which modes."""
+    path = put(root + "/sugid", b"x" * 9000)
+    seen = []
+
+    def write(length):
+        with open(path, "r+b") as f:
+            f.write(b"w" * length)
+
+    for mode in (0o6757, 0o6747, 0o2777, 0o4777):
+        for step in (lambda: other_user(write, 5000), lambda: write(10),
+                     lambda: other_user(os.truncate, path, 100),
+                     lambda: os.truncate(path, 50),
+                     lambda: os.chown(path, 1, 1),
+                     lambda: os.chown(path, -1, 2)):
+            os.chown(path, 0, 0)
+            os.chmod(path, mode)
+            step()
+            seen.append(oct(os.stat(path).st_mode))
+    return seen
+
+
 def acl_bytes(*entries):
     """(tag, permissions, id) as linux/posix_acl_xattr.h packs them."""
     out = (2).to_bytes(4, "little")
@@ -388,15 +422,14 @@ def acl_steps(root):
     return seen
 
 
-def acls(k, root):
+def rights(k, root):
     """As the kernel's own Btrfs does."""
-    ours = acl_steps(root)
-    if not k:
-        return
-    other = k.mount(k.image("acl", 256 << 20))
-    theirs = acl_steps(other)
+    other = k.mount(k.image("rights", 256 << 20))
+    os.chmod(k.dir, 0o755)
+    for step in (acl_steps, sugid_steps):
+        ours, theirs = step(root), step(other)
+        assert ours == theirs, (ours, theirs)
     k.umount()
-    assert ours == theirs, (ours, theirs)
 
 
 # ---- limits ---------------------------------------------------------------------
@@ -508,15 +541,19 @@ def main():
     f = fuse.Folder()
     k = kernel.Kernel() if os.geteuid() == 0 and shutil.which("mkfs.btrfs") \
         else None
-    for args in ([], ["--compress", "zstd:3"]):
+    for args, steps in (([], (programs, names, open_without_a_name, data,
+                              attributes, threads)),
+                        (["--compress", "zstd:3"], (data, threads))):
         image = f.image()
         root = f.mount(image, "--sync-interval", "1", *args)
-        for step in (programs, names, open_without_a_name, data, attributes,
-                     threads):
+        for step in steps:
             step(root)
             print("ok:", step.__name__, *args)
-        acls(k, root)
         judge(k, f, image, "work")
+    if k:
+        image = f.image()
+        rights(k, f.mount(image, "-o", "allow_other"))
+        judge(k, f, image, "rights")
     subvolumes(k, f)
     full(f)
     quota(f)
