@@ -8,8 +8,9 @@
  * open, pass the check, be exactly what some commit left, and be no older than
  * the last sync that had returned; a sample must also take up work again.
  *
- *	crash [--seed N] [--states N] [--compress] [--dump DIR N]
+ *	crash [--seed N] [--states N] [--size MIB] [--compress] [--dump DIR N]
  *
+ * A small --size has the volume use freed space again soon, and meet its end.
  * --dump puts every N-th state into DIR, for other judges.
  */
 #include <stdio.h>
@@ -22,7 +23,7 @@
 
 enum { SECTOR = 512, PAGE = 4096, LOG_MAX = 60000, OPS_A_ROUND = 60,
        SUBSETS = 12, WRITER_EVERY = 37, GENERATIONS = 1 << 20 };
-static const uint64_t SIZE = UINT64_C(512) << 20;
+
 
 struct write {
 	uint64_t off;
@@ -32,6 +33,7 @@ struct write {
 };
 
 struct run {
+	uint64_t size;
 	struct r3_btrfs_dev live;  /* what the volume writes to */
 	struct r3_btrfs_dev state; /* what is on the device after the crash */
 	uint8_t *now, *then;
@@ -50,6 +52,7 @@ struct run {
 };
 
 static struct run *g;
+#define SIZE g->size
 
 static void die(const char *what, const char *why)
 {
@@ -418,11 +421,14 @@ int main(int argc, char **argv)
 	g = calloc(1, sizeof(*g));
 	g->seed = 1;
 	g->want = 2000;
+	g->size = 512 << 20;
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--seed") && i + 1 < argc)
 			g->seed = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--states") && i + 1 < argc)
 			g->want = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--size") && i + 1 < argc)
+			g->size = strtoull(argv[++i], NULL, 0) << 20;
 		else if (!strcmp(argv[i], "--compress"))
 			compression = 3;
 		else if (!strcmp(argv[i], "--dump") && i + 2 < argc) {

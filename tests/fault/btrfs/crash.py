@@ -69,6 +69,7 @@ def main():
         for seed in range(first, first - (-states // STATES_A_SEED)):
             done = subprocess.run(
                 [CRASH, "--seed", str(seed), "--states", str(STATES_A_SEED),
+                 "--size", "96" if seed % 2 else "512",
                  "--dump", folder, str(STATES_A_SEED // DUMPS_A_SEED)] +
                 (["--compress"] if seed % 3 == 0 else []),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

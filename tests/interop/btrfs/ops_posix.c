@@ -90,6 +90,7 @@ static int subvol(const char *path, const char *source, const struct op *op)
 	struct btrfs_ioctl_vol_args_v2 v = { .fd = -1 };
 	struct btrfs_ioctl_vol_args d = { 0 };
 	const char *name;
+	struct stat st;
 	int ret, dir = open_parent(path, &name);
 
 	if (dir < 0)
@@ -98,6 +99,9 @@ static int subvol(const char *path, const char *source, const struct op *op)
 	strncpy(d.name, name, sizeof(d.name) - 1);
 	if (op->kind == OP_SUBVOL) {
 		ret = result(ioctl(dir, BTRFS_IOC_SUBVOL_CREATE, &d));
+		/* ours belongs to whom the directory does */
+		if (!ret && !fstat(dir, &st))
+			ret = result(lchown(path, st.st_uid, st.st_gid));
 	} else if (op->kind == OP_DELETE) {
 		ret = result(ioctl(dir, BTRFS_IOC_SNAP_DESTROY, &d));
 	} else {
