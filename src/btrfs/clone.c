@@ -179,8 +179,11 @@ static int share(struct r3_btrfs *fs, const struct clone *c)
 	uint64_t at = c->from_off, end = btrfs_sectors(c->from_off + c->len);
 	int err = btrfs_make_way(fs, c->to, c->to_off);
 
-	while (!err && at < end)
-		err = share_step(fs, c, &at, end);
+	while (!err && at < end) {
+		do {
+			err = share_step(fs, c, &at, end);
+		} while (btrfs_replace_again(fs, err));
+	}
 	return err;
 }
 

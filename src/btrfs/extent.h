@@ -112,8 +112,8 @@ int btrfs_replace_begin(struct btrfs_replace *r, struct r3_btrfs *fs,
 /* Returns @err. */
 int btrfs_replace_cancel(struct btrfs_replace *r, int err);
 int btrfs_replace_end(struct btrfs_replace *r);
-/* After -ENOSPC: has a commit given back what was freed since the last one, so
- * that it is worth to try once more? */
+/* After -ENOSPC or -EDQUOT: has a commit given back what was freed since the
+ * last one, so that it is worth to try once more? */
 bool btrfs_replace_again(struct r3_btrfs *fs, int err);
 /* Whole sectors of data, at their place on the device. */
 int btrfs_replace_write(struct btrfs_replace *r, uint64_t logical,

@@ -97,15 +97,15 @@ int btrfs_subvol_show(struct r3_btrfs *fs, uint64_t id,
 {
 	struct subvol_place place;
 	struct btrfs_tree *tree;
-	int err = btrfs_trans_start(fs, SHOW_ITEMS, BTRFS_USES);
+	int err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 
+	if (!err)
+		err = btrfs_trans_start(fs, SHOW_ITEMS, BTRFS_USES);
 	if (err)
 		return err;
 	err = btrfs_tree_get(fs, id, &tree);
 	if (!err)
 		err = subvol_place_find(fs, dir, name, len, &place);
-	if (!err)
-		err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 	if (!err)
 		err = show(fs, tree, &place, uuid, stransid);
 	return btrfs_trans_end(fs, err);

@@ -240,6 +240,12 @@ static bool load_info(struct btrfs_quota *q, const struct btrfs_cursor *c)
 	return true;
 }
 
+static bool is_limited(const struct quota_group *g)
+{
+	return g->max_rfer != R3_BTRFS_QGROUP_NONE ||
+	       g->max_excl != R3_BTRFS_QGROUP_NONE;
+}
+
 static bool load_limit(struct btrfs_quota *q, const struct btrfs_cursor *c)
 {
 	const struct btrfs_qgroup_limit *l = c->data;
@@ -252,6 +258,7 @@ static bool load_limit(struct btrfs_quota *q, const struct btrfs_cursor *c)
 		g->max_rfer = le64(l->max_rfer);
 	if (GIVEN_EXCL(le64(l->flags)))
 		g->max_excl = le64(l->max_excl);
+	q->limits |= is_limited(g);
 	return true;
 }
 
@@ -492,6 +499,7 @@ int quota_group_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
 	g->has_limit = true;
 	g->max_rfer = max_rfer;
 	g->max_excl = max_excl;
+	fs->quotas->limits |= is_limited(g);
 	return 0;
 }
 
@@ -508,43 +516,91 @@ static bool over(uint64_t used, uint64_t reserved, uint64_t bytes,
 }
 
 static int over_limit(struct r3_btrfs *fs, const struct quota_group *g,
-		      uint64_t bytes)
+		      const struct quota_need *need)
 {
-	bool rfer = over(g->rfer, g->reserved, bytes, g->max_rfer);
+	bool rfer = over(g->rfer, g->reserved.rfer, need->rfer, g->max_rfer);
 
-	if (!rfer && !over(g->excl, g->reserved, bytes, g->max_excl))
+	if (!rfer && !over(g->excl, g->reserved.excl, need->excl, g->max_excl))
 		return 0;
+	fs->quotas->refused |= g->reserved.rfer != 0;
 	return btrfs_fail(fs, -EDQUOT, "quota group %s: the limit of %llu "
 			  "bytes %s leaves no room for %llu more",
 			  quota_text(g->id).s,
 			  (unsigned long long)(rfer ? g->max_rfer
 						    : g->max_excl),
 			  rfer ? "referenced" : "exclusive",
-			  (unsigned long long)bytes);
+			  (unsigned long long)(rfer ? need->rfer
+						    : need->excl));
+}
+
+/* All groups or none. */
+static int reserve(struct r3_btrfs *fs, const quota_ids *groups,
+		   const struct quota_need *need)
+{
+	struct btrfs_quota *q = fs->quotas;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < groups->n; i++) {
+		const struct quota_group *g = quota_group(q, groups->p[i]);
+
+		if (g)
+			err = over_limit(fs, g, need);
+	}
+	for (size_t i = 0; !err && i < groups->n; i++) {
+		struct quota_group *g = quota_group(q, groups->p[i]);
+
+		if (!g)
+			continue;
+		g->reserved.rfer += need->rfer;
+		g->reserved.excl += need->excl;
+	}
+	return err;
+}
+
+/* A block for what items take beyond their bytes; and where blocks may be
+ * shared, for the copies of the leaves that an operation changes. */
+static int need_of(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes,
+		   struct quota_need *need)
+{
+	struct btrfs_tree *t;
+	int err = btrfs_tree_get(fs, subvol, &t);
+
+	if (err)
+		return err;
+	if (!r3_add(bytes, 5 * fs->nodesize, &need->excl))
+		return btrfs_fail(fs, -EFBIG, "%llu bytes at once",
+				  (unsigned long long)bytes);
+	need->rfer = bytes + fs->nodesize;
+	if (!t->last_snapshot)
+		need->excl = need->rfer;
+	return 0;
+}
+
+bool btrfs_quota_again(struct r3_btrfs *fs)
+{
+	bool again = fs->quotas->refused;
+
+	fs->quotas->refused = false;
+	return again && !btrfs_trans_commit(fs);
 }
 
 int btrfs_quota_reserve(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes)
 {
-	struct btrfs_quota *q = fs->quotas;
+	struct quota_need need;
 	quota_ids up = { 0 };
-	int err = 0;
+	int err;
 
-	if (!btrfs_quota_on(fs) || !bytes)
+	if (!btrfs_quota_on(fs) || !bytes || !fs->quotas->limits)
 		return 0;
-	if (!quota_ancestors(q, subvol, &up))
+	err = need_of(fs, subvol, bytes, &need);
+	if (!err && !quota_ancestors(fs->quotas, subvol, &up))
 		err = btrfs_fail(fs, -ENOMEM, "out of memory");
-	for (size_t i = 0; !err && i < up.n; i++) {
-		const struct quota_group *g = quota_group(q, up.p[i]);
-
-		if (g)
-			err = over_limit(fs, g, bytes);
-	}
-	for (size_t i = 0; !err && i < up.n; i++) {
-		struct quota_group *g = quota_group(q, up.p[i]);
-
-		if (g)
-			g->reserved += bytes;
-	}
+	fs->quotas->refused = false;
+	if (!err)
+		err = reserve(fs, &up, &need);
+	if (err == -EDQUOT && !btrfs_trans_is_open(fs) &&
+	    btrfs_quota_again(fs))
+		err = reserve(fs, &up, &need);
 	vec_free(&up);
 	return err;
 }
@@ -673,7 +729,7 @@ static void forget_gone(struct btrfs_quota *q)
 	}
 	q->subvols.n = n;
 	for (size_t i = q->groups.n; i--;) {
-		q->groups.p[i].reserved = 0;
+		q->groups.p[i].reserved = (struct quota_need){ 0 };
 		if (q->groups.p[i].gone)
 			group_forget(q, &q->groups.p[i]);
 	}

@@ -25,11 +25,16 @@
 #define QUOTA_LIMIT_RFER UINT64_C(1)
 #define QUOTA_LIMIT_EXCL UINT64_C(2)
 
+/* What an operation may add to a group. */
+struct quota_need {
+	uint64_t rfer, excl;
+};
+
 struct quota_group {
 	uint64_t id;
 	uint64_t rfer, excl;	     /* quota_live.c says as of when */
 	uint64_t max_rfer, max_excl; /* R3_BTRFS_QGROUP_NONE: no limit */
-	uint64_t reserved;	     /* since the last commit */
+	struct quota_need reserved;  /* since the last commit */
 	bool changed;		     /* its item is to be written */
 	bool has_info, has_limit;    /* items are there */
 	bool gone; /* with its subvolume, since the last commit */
@@ -53,6 +58,8 @@ struct btrfs_quota {
 	bool on;
 	bool stale;   /* a kernel said so, or wrote without counting */
 	bool recount; /* numbers are not known: the next commit counts all */
+	bool limits;  /* a group has one, or had */
+	bool refused; /* lately; but without what is only reserved, maybe not */
 	uint64_t flags, enable_gen;
 	VEC(struct quota_group) groups;	      /* by id */
 	VEC(struct quota_relation) relations; /* by member, then group */

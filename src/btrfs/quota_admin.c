@@ -382,6 +382,9 @@ int r3_btrfs_qgroup_limit(struct r3_btrfs *fs, uint64_t id, uint64_t max_rfer,
 {
 	int err = need_group(fs, id);
 
+	/* so that what is not counted yet is reserved, too */
+	if (!err)
+		err = btrfs_trans_commit(fs);
 	if (!err)
 		err = btrfs_trans_start(fs, 1, BTRFS_USES);
 	if (err)

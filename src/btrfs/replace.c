@@ -94,6 +94,8 @@ int btrfs_replace_cancel(struct btrfs_replace *r, int err)
 
 bool btrfs_replace_again(struct r3_btrfs *fs, int err)
 {
+	if (err == -EDQUOT)
+		return btrfs_quota_again(fs);
 	return err == -ENOSPC && fs->freed_transid == btrfs_transid(fs) &&
 	       !btrfs_trans_commit(fs);
 }

@@ -99,8 +99,10 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
 	struct subvol_place place;
 	struct btrfs_tree *tree;
 	uint64_t new_id = 0;
-	int err = btrfs_trans_start(fs, SNAPSHOT_ITEMS, BTRFS_USES);
+	int err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 
+	if (!err)
+		err = btrfs_trans_start(fs, SNAPSHOT_ITEMS, BTRFS_USES);
 	if (err)
 		return err;
 	err = subvol_tree(fs, source, &tree);
@@ -108,8 +110,6 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
 		err = subvol_place_find(fs, dir, name, len, &place);
 	if (!err)
 		err = subvol_may_inherit(fs, inherit);
-	if (!err)
-		err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 	if (!err)
 		err = subvol_next_id(fs, &new_id);
 	if (!err)

@@ -224,15 +224,15 @@ int r3_btrfs_subvol_create(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 {
 	struct subvol_place place;
 	uint64_t new_id = 0;
-	int err = btrfs_trans_start(fs, CREATE_ITEMS, BTRFS_USES);
+	int err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 
+	if (!err)
+		err = btrfs_trans_start(fs, CREATE_ITEMS, BTRFS_USES);
 	if (err)
 		return err;
 	err = subvol_place_find(fs, dir, name, len, &place);
 	if (!err)
 		err = subvol_may_inherit(fs, inherit);
-	if (!err)
-		err = btrfs_quota_reserve(fs, dir.subvol, fs->nodesize);
 	if (!err)
 		err = subvol_next_id(fs, &new_id);
 	if (!err)

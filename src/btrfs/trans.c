@@ -275,6 +275,11 @@ int btrfs_trans_end(struct r3_btrfs *fs, int err)
 	return 0;
 }
 
+bool btrfs_trans_is_open(const struct r3_btrfs *fs)
+{
+	return fs->trans->open;
+}
+
 int btrfs_trans_commit(struct r3_btrfs *fs)
 {
 	int err = writable(fs);

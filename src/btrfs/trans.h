@@ -96,6 +96,7 @@ int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
 /* @err: what the operation came to; other than 0 aborts, unless it had changed
  * nothing yet.  Returns @err, or the error of a commit that was due. */
 int btrfs_trans_end(struct r3_btrfs *fs, int err);
+bool btrfs_trans_is_open(const struct r3_btrfs *fs); /* an operation is */
 /* The number of the running transaction. */
 uint64_t btrfs_transid(const struct r3_btrfs *fs);
 int btrfs_trans_commit(struct r3_btrfs *fs); /* between operations */
@@ -353,8 +354,12 @@ int btrfs_csums_remove(struct r3_btrfs *fs, uint64_t logical, uint64_t len);
 
 bool btrfs_quota_on(const struct r3_btrfs *fs);
 /* May @subvol take so much more?  Before the operation's first change.  What is
- * reserved counts until the commit has the exact numbers.  -EDQUOT. */
+ * reserved counts until the commit has the exact numbers.  -EDQUOT.  Outside of
+ * an operation it commits by itself when that may help; within one that is the
+ * caller's to do, with btrfs_quota_again(). */
 int btrfs_quota_reserve(struct r3_btrfs *fs, uint64_t subvol, uint64_t bytes);
+/* After -EDQUOT, between operations: true when trying again makes sense. */
+bool btrfs_quota_again(struct r3_btrfs *fs);
 /* A subvolume came, its root block is there and nothing else of its own:
  * @source 0, or what it is a snapshot of. */
 int btrfs_quota_subvol_new(struct r3_btrfs *fs, uint64_t id, uint64_t source,

@@ -359,6 +359,194 @@ static void run(uint64_t seed)
 	free_world(w);
 }
 
+/* ---- limits ---------------------------------------------------------------- */
+
+#define KIB UINT64_C(1024)
+#define G1 R3_BTRFS_QGROUP(1, 1)
+#define G2 R3_BTRFS_QGROUP(2, 1)
+#define NONE R3_BTRFS_QGROUP_NONE
+
+struct limits {
+	uint64_t id, rfer, excl;
+};
+
+static int take_group(void *arg, const struct r3_btrfs_qgroup *g)
+{
+	struct limits *l = arg;
+
+	if (g->id != l->id)
+		return 0;
+	l->rfer = g->rfer;
+	l->excl = g->excl;
+	return 1;
+}
+
+static struct limits group_of(struct world *w, uint64_t id)
+{
+	struct limits l = { .id = id };
+
+	ok(w, r3_btrfs_sync(w->fs));
+	assert_int_equal(r3_btrfs_each_qgroup(w->fs, take_group, &l), 1);
+	return l;
+}
+
+/* A (256) in 1/1 in 2/1; S (257), a snapshot of A with 1 MiB, in 1/1; B (258)
+ * in none. */
+static void make_groups(struct world *w)
+{
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_inherit in_1 = { (const uint64_t[]){ G1 }, 1 };
+	struct r3_btrfs_inode in;
+	uint64_t id;
+
+	ok(w, r3_btrfs_quota_enable(w->fs));
+	ok(w, r3_btrfs_qgroup_create(w->fs, G1));
+	ok(w, r3_btrfs_qgroup_create(w->fs, G2));
+	ok(w, r3_btrfs_qgroup_assign(w->fs, G1, G2));
+	ok(w, r3_btrfs_subvol_create(w->fs, top, "A", 1, &in_1, &id));
+	in = (struct r3_btrfs_inode){ id, R3_BTRFS_ROOT_INO };
+	ok(w, r3_btrfs_make(w->fs, in, "f", 1, &what, &in));
+	for (unsigned i = 0; i < 8; i++)
+		ok(w, r3_btrfs_write(w->fs, in, i * 128 * KIB, w->data,
+				     128 * KIB));
+	ok(w, r3_btrfs_snapshot(w->fs, id, top, "S", 1, false, &in_1, &id));
+	ok(w, r3_btrfs_subvol_create(w->fs, top, "B", 1, NULL, &id));
+	assert_int_equal(id, 258);
+}
+
+/* How much can be written to a new file of @subvol, @piece at a time. */
+static uint64_t fill_up(struct world *w, uint64_t subvol, uint64_t piece,
+			uint64_t max)
+{
+	struct r3_btrfs_inode dir = { subvol, R3_BTRFS_ROOT_INO }, in;
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	uint64_t off = 0;
+	int err = r3_btrfs_make(w->fs, dir, "full", 4, &what, &in);
+
+	while (!err && off < max) {
+		err = r3_btrfs_write(w->fs, in, off, w->data, piece);
+		off += err ? 0 : piece;
+	}
+	if (err != -EDQUOT)
+		ok(w, err);
+	return off;
+}
+
+static const struct limit_row {
+	const char *name;
+	struct limits limit;
+	uint64_t subvol, piece, at_least, at_most; /* bytes written */
+} limit_rows[] = {
+	/* What is there of A and S is 1 MiB and a few blocks. */
+	{ "referenced, large writes", { 258, 2048 * KIB, NONE }, 258,
+	  128 * KIB, 1792 * KIB, 2048 * KIB },
+	{ "referenced, small writes", { 258, 512 * KIB, NONE }, 258,
+	  4 * KIB, 448 * KIB, 512 * KIB },
+	{ "exclusive", { 258, NONE, 1024 * KIB }, 258, 64 * KIB,
+	  896 * KIB, 1024 * KIB },
+	{ "a snapshot's, what it shares counts", { 257, 2048 * KIB, NONE },
+	  257, 64 * KIB, 896 * KIB, 1024 * KIB },
+	/* Kernels stop counting, and lose the limit, when a subvolume in a
+	 * group is snapshotted. */
+	{ "exclusive, of a snapshot in a group", { 257, NONE, 1024 * KIB },
+	  257, 64 * KIB, 896 * KIB, 1024 * KIB },
+	{ "a group's", { G1, 2048 * KIB, NONE }, 257, 64 * KIB, 896 * KIB,
+	  1024 * KIB },
+	{ "a group's group's", { G2, 2048 * KIB, NONE }, 256, 64 * KIB,
+	  896 * KIB, 1024 * KIB },
+	{ "another's", { 256, 16 * KIB, 4 * KIB }, 258, 64 * KIB, 4096 * KIB,
+	  4096 * KIB },
+};
+
+static void limit(void **state)
+{
+	const struct limit_row *row = *state;
+	struct world *w = calloc(1, sizeof(*w));
+	struct r3_btrfs_inode dir = { row->subvol, R3_BTRFS_ROOT_INO };
+	struct limits l;
+	uint64_t wrote;
+
+	make_world(w, 1);
+	make_groups(w);
+	ok(w, r3_btrfs_qgroup_limit(w->fs, row->limit.id, row->limit.rfer,
+				    row->limit.excl));
+	ok(w, r3_btrfs_sync(w->fs));
+	r3_btrfs_close(w->fs);
+	open_world(w);
+	wrote = fill_up(w, row->subvol, row->piece, 4096 * KIB);
+	assert_in_range(wrote, row->at_least, row->at_most);
+	l = group_of(w, row->limit.id);
+	if (row->subvol == row->limit.id || row->limit.id == G1 ||
+	    row->limit.id == G2) {
+		assert_true(l.rfer <= row->limit.rfer);
+		assert_true(l.excl <= row->limit.excl);
+	}
+	/* what takes space is refused, what gives it back is not */
+	ok(w, r3_btrfs_unlink(w->fs, dir, "full", 4));
+	ok(w, r3_btrfs_sync(w->fs));
+	assert_in_range(fill_up(w, row->subvol, row->piece, 4096 * KIB),
+			row->at_least, row->at_most);
+	op_reopen(w);
+	free_world(w);
+}
+
+/* The same 64 KiB again and again: no more than that is in use. */
+static void rewrite(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct r3_btrfs_inode dir = { 258, R3_BTRFS_ROOT_INO }, in;
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+
+	(void)state;
+	make_world(w, 1);
+	make_groups(w);
+	ok(w, r3_btrfs_qgroup_limit(w->fs, 258, 512 * KIB, 512 * KIB));
+	ok(w, r3_btrfs_make(w->fs, dir, "f", 1, &what, &in));
+	for (int i = 0; i < 100; i++)
+		ok(w, r3_btrfs_write(w->fs, in, 0, w->data, 64 * KIB));
+	for (int i = 0; i < 300; i++) {
+		ok(w, r3_btrfs_unlink(w->fs, dir, "f", 1));
+		ok(w, r3_btrfs_make(w->fs, dir, "f", 1, &what, &in));
+	}
+	op_reopen(w);
+	free_world(w);
+}
+
+static void full_group_takes_nothing(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct r3_btrfs_inode dir = { 258, R3_BTRFS_ROOT_INO }, in, from;
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	uint64_t id;
+
+	(void)state;
+	make_world(w, 1);
+	make_groups(w);
+	ok(w, r3_btrfs_make(w->fs, dir, "f", 1, &what, &in));
+	ok(w, r3_btrfs_qgroup_limit(w->fs, 258, NODE, NONE));
+	ok(w, r3_btrfs_lookup(w->fs, "A/f", &from));
+	assert_int_equal(r3_btrfs_make(w->fs, dir, "g", 1, &what, &in),
+			 -EDQUOT);
+	assert_int_equal(r3_btrfs_link(w->fs, in, dir, "g", 1), -EDQUOT);
+	assert_int_equal(r3_btrfs_setxattr(w->fs, in, "user.a", 6, "v", 1, 0),
+			 -EDQUOT);
+	assert_int_equal(r3_btrfs_write(w->fs, in, 0, w->data, 8192),
+			 -EDQUOT);
+	assert_int_equal(r3_btrfs_clone(w->fs, from, 0, 0, in, 0), -EDQUOT);
+	assert_int_equal(r3_btrfs_fallocate(w->fs, in, 0, 0, 8192), -EDQUOT);
+	assert_int_equal(r3_btrfs_subvol_create(w->fs, dir, "v", 1, NULL,
+						&id), -EDQUOT);
+	assert_int_equal(r3_btrfs_snapshot(w->fs, 256, dir, "v", 1, false,
+					   NULL, &id), -EDQUOT);
+	/* of the full one, into another, costs that one */
+	ok(w, r3_btrfs_snapshot(w->fs, 258, top, "v", 1, false, NULL, &id));
+	ok(w, r3_btrfs_unlink(w->fs, dir, "f", 1));
+	op_reopen(w);
+	free_world(w);
+}
+
 static void random_operations(void **state)
 {
 	/* 13 found: a subvolume's number used again, after reopening, for
@@ -372,9 +560,15 @@ static void random_operations(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[R3_COUNT(limit_rows) + 3] = {
 		cmocka_unit_test(random_operations),
+		cmocka_unit_test(rewrite),
+		cmocka_unit_test(full_group_takes_nothing),
 	};
 
+	for (unsigned i = 0; i < R3_COUNT(limit_rows); i++)
+		tests[i + 3] = (struct CMUnitTest){
+			.name = limit_rows[i].name, .test_func = limit,
+			.initial_state = (void *)&limit_rows[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
