@@ -46,20 +46,32 @@ static unsigned csum_items(const struct r3_btrfs *fs, uint64_t len)
 			      (fs->nodesize / 2));
 }
 
+/*
+ * What an operation changes, in items that are far from each other: the inode,
+ * checksums of each extent, and the file's extents.  These follow each other,
+ * so they count as the leaves that they fill by half: those that come, the ends
+ * of those that are cut, and with hole items one beside each.
+ */
+static unsigned items(const struct r3_btrfs *fs, unsigned puts,
+		      unsigned drops, uint64_t bytes)
+{
+	bool holes = !(fs->incompat & BTRFS_INCOMPAT_NO_HOLES);
+	uint32_t size = 2 * (sizeof(struct btrfs_item) +
+			     sizeof(struct btrfs_file_extent_reg));
+
+	return 1 + (bytes ? puts + csum_items(fs, bytes) : 0) +
+	       2 + (1 + holes) * (puts + 2 * drops) * size / fs->nodesize;
+}
+
 int btrfs_replace_begin(struct btrfs_replace *r, struct r3_btrfs *fs,
 			struct r3_btrfs_inode in, unsigned puts,
 			unsigned drops, uint64_t bytes,
 			enum btrfs_purpose purpose)
 {
-	bool holes = !(fs->incompat & BTRFS_INCOMPAT_NO_HOLES);
 	uint32_t mode;
-	int err;
+	int err = btrfs_trans_start(fs, items(fs, puts, drops, bytes),
+				    purpose);
 
-	/* the inode; an extent; the two ends of one that is cut; a hole beside
-	 * each; checksums, where one item may grow and one is new */
-	err = btrfs_trans_start(fs, 2 + (1 + holes) * (puts + 2 * drops) +
-				(bytes ? 2 * puts + csum_items(fs, bytes) : 0),
-				purpose);
 
 	if (err)
 		return err;

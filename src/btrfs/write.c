@@ -106,13 +106,22 @@ static struct btrfs_fx *next_x(struct btrfs_replace *r)
 	return &r->x[r->count++];
 }
 
+/* Space, and the quota for it. */
+static int alloc(struct btrfs_replace *r, uint64_t want, uint64_t min,
+		 uint64_t *logical, uint64_t *got)
+{
+	int err = btrfs_alloc_data(r->fs, want, min, logical, got);
+
+	return err ? err : btrfs_quota_reserve(r->fs, r->in.subvol, *got);
+}
+
 /* Up to @len bytes at @at, plain, in one extent; *len: how many. */
 static int store_plain(struct writer *w, uint64_t at, uint64_t *len)
 {
 	struct btrfs_replace *r = &w->r;
 	uint64_t logical, got, done = 0, n;
-	int err = btrfs_alloc_data(r->fs, r3_min(*len, BTRFS_EXTENT_MAX),
-				   BTRFS_SECTOR, &logical, &got);
+	int err = alloc(r, r3_min(*len, BTRFS_EXTENT_MAX), BTRFS_SECTOR,
+			&logical, &got);
 
 	while (!err && done < got) {
 		const uint8_t *p = bytes_at(&w->b, at + done, &n);
@@ -175,7 +184,7 @@ static int store_packed(struct writer *w, uint64_t at, uint64_t *len)
 		return err;
 	disk = btrfs_sectors(packed);
 	memset(out + packed, 0, disk - packed);
-	err = btrfs_alloc_data(r->fs, disk, disk, &logical, &got);
+	err = alloc(r, disk, disk, &logical, &got);
 	if (err)
 		return err == -ENOSPC ? 0 : err; /* plain fits between others */
 	err = btrfs_replace_write(r, logical, out, disk);
@@ -275,7 +284,7 @@ static int store(struct writer *w, unsigned max)
 			at += n;
 	}
 	r->to = at;
-	return err == -ENOSPC && r->count ? 0 : err;
+	return (err == -ENOSPC || err == -EDQUOT) && r->count ? 0 : err;
 }
 
 /* ---- inline data ----------------------------------------------------------*/
@@ -345,16 +354,7 @@ static unsigned extents_for(const struct r3_btrfs *fs, uint64_t len)
 	/* packed or not is known later; plain ones are few unless space is
 	 * in pieces, and then there are more operations */
 	return (unsigned)r3_min(n, fs->opts.compression ||
-				len > 8 * R3_MIB ? BTRFS_PUT_MAX : 8);
-}
-
-/* Bytes on disk that may come of the writer's, at most. */
-static uint64_t most(const struct writer *w, unsigned max)
-{
-	uint64_t len = w->b.to - w->b.from;
-
-	return w->how.type ? r3_min(len, (uint64_t)max * BTRFS_COMPRESSED_MAX)
-			   : len;
+				len > 8 * R3_MIB ? BTRFS_PUT_MAX : 4);
 }
 
 /* Write the first of @len bytes at @off; *done: how many. */
@@ -385,8 +385,6 @@ static int write_step(struct writer *w, struct r3_btrfs *fs,
 		err = bytes_init(&w->b, r, off, buf, len);
 	if (!err)
 		err = try_inline(w, &is_inline);
-	if (!err && !is_inline)
-		err = btrfs_quota_reserve(fs, in.subvol, most(w, max));
 	if (!err && !is_inline)
 		err = store(w, max);
 	if (err)
@@ -441,10 +439,7 @@ int btrfs_keep_sector(struct btrfs_replace *r, uint64_t at, size_t keep)
 
 	memset(sector + keep, 0, sizeof(sector) - keep);
 	if (!err)
-		err = btrfs_quota_reserve(r->fs, r->in.subvol, BTRFS_SECTOR);
-	if (!err)
-		err = btrfs_alloc_data(r->fs, BTRFS_SECTOR, BTRFS_SECTOR,
-				       &logical, &got);
+		err = alloc(r, BTRFS_SECTOR, BTRFS_SECTOR, &logical, &got);
 	if (!err)
 		err = btrfs_replace_write(r, logical, sector, BTRFS_SECTOR);
 	if (!err)
