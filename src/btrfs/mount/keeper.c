@@ -295,7 +295,7 @@ static int sync_dir(const char *dir)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	if (fd < 0)
-		return 0; /* a dead mount */
+		return -errno;
 	err = fsync(fd) ? -errno : 0;
 	close(fd);
 	return err == -EROFS ? 0 : err;
@@ -312,6 +312,10 @@ int mount_unmount(const char *dir, bool lazy)
 		return 1;
 	}
 	sync_err = sync_dir(dir);
+	if (sync_err == -ENOTCONN) { /* the server died: nobody is served */
+		lazy = true;
+		sync_err = 0;
+	}
 	if (sync_err)
 		fprintf(stderr, "%s: not all could be written: %s\n", dir,
 			strerror(-sync_err));

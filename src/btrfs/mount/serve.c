@@ -57,7 +57,8 @@ static void set_tick(struct mount *m, uint64_t ms)
 		r3_timer_set(m->loop, &m->tick, ms * R3_NS_PER_MS, tick, m);
 }
 
-/* A step of what deleted subvolumes left, while nobody wants anything. */
+/* A step of what deleted subvolumes left: small ones, few while there is other
+ * work. */
 static void clean(struct mount *m)
 {
 	bool more = false;
@@ -76,10 +77,11 @@ static void tick(void *arg)
 	bool idle = m->requests == m->requests_seen;
 
 	m->requests_seen = m->requests;
-	if (idle && m->cleaning && !m->failed)
+	if (m->cleaning && !m->failed)
 		clean(m);
-	else if (m->dirty && (idle || r3_now_ns() - m->dirty_ns >=
-					      m->args->sync_ms * R3_NS_PER_MS))
+	if (m->dirty && ((idle && !m->cleaning) ||
+			 r3_now_ns() - m->dirty_ns >=
+				 m->args->sync_ms * R3_NS_PER_MS))
 		sync_now(m);
 	if (m->cleaning && !m->failed)
 		set_tick(m, idle ? CLEAN_MS : IDLE_MS);
@@ -217,7 +219,7 @@ static int set_up(struct mount *m, struct signals *s)
 		err = drop_rights(m);
 	m->cleaning = !m->args->readonly;
 	if (!err && m->cleaning)
-		set_tick(m, IDLE_MS);
+		mount_dirty(m); /* opening may have cleared up after a crash */
 	return err;
 }
 
