@@ -38,7 +38,7 @@ static void add(struct words *w, const char *name, const char *value)
 static int run_program(struct words *w)
 {
 	static const char name[] = "ring3-btrfs-mount";
-	char dir[R3_NODE_PATH_MAX], path[R3_NODE_PATH_MAX + sizeof(name)];
+	char dir[R3_NODE_PATH_MAX] = "?", path[R3_NODE_PATH_MAX + sizeof(name)];
 	int err = r3_node_libexec(dir, sizeof(dir));
 
 	if (w->full)
@@ -48,7 +48,8 @@ static int run_program(struct words *w)
 		execv(path, w->argv);
 		err = -errno;
 	}
-	fprintf(stderr, "%s: %s\n", name, strerror(-err));
+	fprintf(stderr, "can't start %s in %s: %s\n", name, dir,
+		strerror(-err));
 	return R3_EXIT_FAILED;
 }
 
