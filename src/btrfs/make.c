@@ -97,11 +97,13 @@ static int look(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		err = check_what(fs, m);
 	if (!err)
 		err = inherit_compression(fs, m);
-	if (!err)
-		err = btrfs_quota_reserve(fs, dir.subvol, btrfs_meta_bytes(5,
-			sizeof(struct btrfs_inode_item) + 100 + 3 * m->len +
-				m->target_len));
 	return err;
+}
+
+static uint64_t meta_bytes(const struct make *m)
+{
+	return btrfs_meta_bytes(5, sizeof(struct btrfs_inode_item) + 100 +
+					   3 * m->len + m->target_len);
 }
 
 static void fill_item(struct r3_btrfs *fs, const struct make *m,
@@ -213,7 +215,9 @@ int r3_btrfs_make(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		err = btrfs_trans_start(fs, 7, BTRFS_USES);
 	if (err)
 		return err;
-	err = btrfs_node_next_ino(fs, m.dir.tree, &ino);
+	err = btrfs_quota_reserve(fs, dir.subvol, meta_bytes(&m));
+	if (!err)
+		err = btrfs_node_next_ino(fs, m.dir.tree, &ino);
 	if (!err)
 		err = make(fs, &m, ino);
 	err = btrfs_trans_end(fs, err);
@@ -281,9 +285,10 @@ int r3_btrfs_link(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	int err = link_look(fs, in, dir, &n);
 
 	if (!err)
-		err = btrfs_quota_reserve(fs, dir.subvol,
-					  btrfs_meta_bytes(3, 80 + 3 * len));
-	if (!err)
 		err = btrfs_trans_start(fs, 5, BTRFS_USES);
-	return err ? err : btrfs_trans_end(fs, link_change(fs, &n));
+	if (err)
+		return err;
+	err = btrfs_quota_reserve(fs, dir.subvol,
+				  btrfs_meta_bytes(3, 80 + 3 * len));
+	return btrfs_trans_end(fs, err ? err : link_change(fs, &n));
 }

@@ -14,6 +14,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 from kernel import (BUILD, RING3, Kernel, compare, kernel_view, ring3, run,
                     ring3_view)
@@ -357,6 +358,63 @@ def check_kernel_orphans(kernel):
     clean(copy)
 
 
+# ---- times
+
+def stamps_kernel(root):
+    found = {}
+    for folder, dirs, files in os.walk(root):
+        for name in dirs + files:
+            st = os.lstat(os.path.join(folder, name))
+            found[st.st_ino] = (st.st_mtime_ns, st.st_ctime_ns, st.st_atime_ns)
+    return found
+
+
+def stamps_ours(image):
+    found = {}
+    for line in ring3("ls", "-R", "--json", image).splitlines():
+        e = json.loads(line, parse_float=str)
+        found[e["ino"]] = (e["mtime"], e["ctime"], e["atime"])
+    return found
+
+
+def changes(before, after):
+    """Which inode's mtime, ctime, atime an operation set."""
+    return {ino: [a != b for a, b in zip(before[ino], after[ino])]
+            for ino in before.keys() & after.keys()
+            if before[ino] != after[ino]}
+
+
+def check_times(kernel):
+    first = [("make", "040755", b"a"), ("make", "040755", b"b"),
+             ("make", "100644", b"a/f"), ("make", "100644", b"a/g"),
+             ("make", "100644", b"b/h"), ("make", "040755", b"b/d")]
+    ops = [("make", "100644", b"a/new"), ("link", b"a/f", b"b/f"),
+           ("unlink", b"b/f"), ("rename", 0, b"a/f", b"a/f2"),
+           ("rename", 0, b"a/f2", b"b/f3"), ("rename", 0, b"b/f3", b"b/h"),
+           ("rename", EXCHANGE, b"a/g", b"b/h"),
+           ("rename", 0, b"b/d", b"a/d"), ("rmdir", b"a/d"),
+           ("link", b"a/g", b"b/l"), ("rename", 0, b"a/g", b"b/l"),
+           ("setxattr", 0, b"a/new", b"user.x", b"1"),
+           ("setxattr", 0, b"a/new", b"user.x", b"22"),
+           ("removexattr", b"a/new", b"user.x")]
+    theirs, ours = (kernel.image(n, 256 << 20) for n in ("theirs", "ours"))
+    root = kernel.mount(theirs)
+    assert not any(by_kernel(root, op) for op in first)
+    want = []
+    for op in ops:
+        before = stamps_kernel(root)
+        time.sleep(0.02)
+        assert by_kernel(root, op) == 0
+        want.append(changes(before, stamps_kernel(root)))
+    kernel.umount()
+    assert not any(library(ours, first + [("sync",)]))
+    for op, expected in zip(ops, want):
+        before = stamps_ours(ours)
+        assert not any(library(ours, [op, ("sync",)]))
+        got = changes(before, stamps_ours(ours))
+        assert got == expected, f"{op}: {got}, kernel {expected}"
+
+
 # ---- subvolumes that move
 
 def subvol_image(kernel, name):
@@ -561,6 +619,7 @@ def main():
     check_links(kernel)
     check_our_orphans(kernel)
     check_kernel_orphans(kernel)
+    check_times(kernel)
     check_subvols(kernel)
     check_inherit(kernel)
     check_commands(kernel)
