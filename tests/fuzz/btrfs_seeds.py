@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes the first inputs of btrfs_image and btrfs_stream with the kernel.
+"""Makes the first inputs of btrfs_image, btrfs_stream and btrfs_receive with the
+kernel.
 
     sudo tests/fuzz/btrfs_seeds.py     (from the root of the tree)
 """
 import os
+import stat
 import struct
 import subprocess
 import sys
@@ -61,8 +63,53 @@ def pages(image):
     return out
 
 
+def differences(k):
+    """For btrfs_receive: differences to the parent that it has."""
+    image = k.image("seed", 256 << 20)
+    root = k.mount(image, "noatime,compress-force=zstd")
+    run = kernel.run
+    run("btrfs", "subvolume", "create", f"{root}/p")
+    os.mkdir(f"{root}/p/d")
+    with open(f"{root}/p/f", "wb") as f:
+        f.write(b"\0" * 70000)
+    with open(f"{root}/p/d/g", "wb") as f:
+        f.write(b"small")
+    os.link(f"{root}/p/d/g", f"{root}/p/h")
+    os.symlink("d", f"{root}/p/l")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/p", f"{root}/p0")
+    kernel.reflink(f"{root}/p/f", f"{root}/p/clone")
+    with open(f"{root}/p/packed", "wb") as f:
+        f.write(b"compress me " * 500)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/p", f"{root}/p1")
+    os.mkdir(f"{root}/p/e")
+    os.rename(f"{root}/p/d", f"{root}/p/e/d2")
+    os.unlink(f"{root}/p/h")
+    os.truncate(f"{root}/p/f", 30001)
+    os.setxattr(f"{root}/p/e/d2/g", "user.a", b"value")
+    os.chown(f"{root}/p/e", 5, 6)
+    os.mkfifo(f"{root}/p/pipe")
+    os.mknod(f"{root}/p/dev", 0o600 | stat.S_IFBLK, os.makedev(7, 3))
+    os.symlink("x" * 100, f"{root}/p/e/long")
+    with open(f"{root}/p/e/d2/g", "r+b") as f:
+        f.write(b"other")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/p", f"{root}/p2")
+    for name, proto in (("p1", "1"), ("p1", "2"), ("p2", "1"), ("p2", "2")):
+        out = f"{HERE}/corpus/btrfs_receive/{name}-v{proto}"
+        packed = ["--compressed-data"] if proto == "2" else []
+        run("btrfs", "send", "-q", "--proto", proto, *packed, "-p",
+            f"{root}/p0", "-f", out, f"{root}/{name}")
+        with open(out, "rb") as f:
+            data = f.read()
+        # the parent's uuid: the target puts the right one in
+        at = data.index(b"\x14\0\x10\0") + 4
+        with open(out, "wb") as f:
+            f.write(data.replace(data[at:at + 16], b"P" * 16))
+    k.umount()
+
+
 def main():
     k = kernel.Kernel()
+    differences(k)
     for name, mkfs, options in ROWS:
         image = k.image("seed", 64 << 20, *mkfs)
         root = k.mount(image, options)
