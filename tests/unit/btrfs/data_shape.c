@@ -21,13 +21,54 @@
 
 enum { DEVICE = 128 << 20, BUF = 8 << 20, K = 1024, M = 1024 * 1024 };
 
+/* Memory that refuses writes when it is told to. */
+struct flaky {
+	struct r3_btrfs_dev dev;
+	uint8_t *bytes;
+	bool broken;
+};
+
 struct vol {
+	struct flaky flaky;
 	uint8_t *bytes, *buf, *noise;
 	struct r3_btrfs_dev *dev;
 	struct r3_btrfs *fs;
 	struct r3_btrfs_inode top, f;
 	struct r3_btrfs_extent x[64]; /* without holes */
 	unsigned count;
+};
+
+static int flaky_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
+		      size_t len)
+{
+	memcpy(buf, R3_CONTAINER(dev, struct flaky, dev)->bytes + off, len);
+	return 0;
+}
+
+static int flaky_write(struct r3_btrfs_dev *dev, uint64_t off,
+		       const void *buf, size_t len)
+{
+	struct flaky *f = R3_CONTAINER(dev, struct flaky, dev);
+
+	if (f->broken)
+		return -EIO;
+	memcpy(f->bytes + off, buf, len);
+	return 0;
+}
+
+static int flaky_flush(struct r3_btrfs_dev *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static void flaky_close(struct r3_btrfs_dev *dev)
+{
+	(void)dev;
+}
+
+static const struct r3_btrfs_dev_ops flaky_ops = {
+	flaky_read, flaky_write, flaky_flush, flaky_close,
 };
 
 static void open_vol(struct vol *v, unsigned compression)
@@ -58,7 +99,10 @@ static int setup(void **state)
 		memcpy(v->noise + i, &n, 8);
 	}
 	v->top = (struct r3_btrfs_inode){ R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
-	r3_btrfs_dev_mem(v->bytes, DEVICE, &v->dev);
+	v->flaky.dev.ops = &flaky_ops;
+	v->flaky.dev.size = DEVICE;
+	v->flaky.bytes = v->bytes;
+	v->dev = &v->flaky.dev;
 	assert_int_equal(r3_btrfs_mkfs(v->dev, &o, &res, &why), 0);
 	*state = v;
 	return 0;
@@ -84,7 +128,6 @@ static int teardown(void **state)
 	if (!err)
 		err = r3_btrfs_check(v->fs, &o, &res);
 	r3_btrfs_close(v->fs);
-	r3_btrfs_dev_close(v->dev);
 	free(v->bytes);
 	free(v->buf);
 	free(v->noise);
@@ -441,6 +484,74 @@ static void encoded_refused(void **state)
 #undef ENCODED
 }
 
+/* Data that can't be written is refused, and nothing else happens. */
+static void broken_device(void **state)
+{
+	struct vol *v = *state;
+	uint8_t back[5000];
+	size_t got;
+
+	open_vol(v, 0);
+	make(v, "f");
+	put(v, 0, v->noise, 5000);
+	v->flaky.broken = true;
+	assert_int_equal(r3_btrfs_write(v->fs, v->f, 0, v->buf, M), -EIO);
+	assert_int_equal(r3_btrfs_write(v->fs, v->f, 4990, v->buf, 100),
+			 -EIO);
+	assert_int_equal(r3_btrfs_truncate(v->fs, v->f, 100), -EIO);
+	v->flaky.broken = false;
+	assert_int_equal(r3_btrfs_read(v->fs, v->f, 0, back, 5000, &got), 0);
+	assert_int_equal(got, 5000);
+	assert_memory_equal(back, v->noise, 5000);
+	put(v, 4990, v->noise, 10);
+}
+
+/* A sector that is written in part, but can't be read, stays as it is. */
+static void damaged_sector(void **state)
+{
+	struct vol *v = *state;
+	uint8_t *at;
+
+	open_vol(v, 0);
+	make(v, "f");
+	put(v, 0, v->noise, 8192);
+	at = memmem(v->bytes, DEVICE, v->noise + 4096, 4096);
+	assert_non_null(at);
+	at[7] ^= 1;
+	assert_int_equal(r3_btrfs_write(v->fs, v->f, 5000, "x", 1), -EIO);
+	assert_int_equal(r3_btrfs_truncate(v->fs, v->f, 5000), -EIO);
+	put(v, 4096, v->noise, 4096); /* all of it can be */
+	put(v, 5000, "x", 1);
+	at[7] ^= 1; /* the old extent is still there, for its first sector */
+}
+
+static void quota_limits(void **state)
+{
+	struct vol *v = *state;
+	uint64_t id, at;
+	int err = 0;
+
+	open_vol(v, 3);
+	assert_int_equal(r3_btrfs_quota_enable(v->fs), 0);
+	assert_int_equal(r3_btrfs_subvol_create(v->fs, v->top, "v", 1, NULL,
+						&id), 0);
+	assert_int_equal(r3_btrfs_qgroup_limit(v->fs, id, 4 * M,
+					       R3_BTRFS_QGROUP_NONE), 0);
+	v->top = (struct r3_btrfs_inode){ id, R3_BTRFS_ROOT_INO };
+	make(v, "f");
+	for (at = 0; !err && at < 8 * M; at += M)
+		err = r3_btrfs_write(v->fs, v->f, at, v->noise, M);
+	assert_int_equal(err, -EDQUOT);
+	assert_true(at >= 3 * M && at <= 4 * M);
+	/* what packs well has room still; and what goes makes some */
+	put(v, 0, v->buf, M);
+	assert_int_equal(r3_btrfs_fallocate(v->fs, v->f, 0, 8 * M, 2 * M),
+			 -EDQUOT);
+	assert_int_equal(r3_btrfs_truncate(v->fs, v->f, 0), 0);
+	assert_int_equal(r3_btrfs_sync(v->fs), 0);
+	put(v, 0, v->noise, 3 * M);
+}
+
 /* A full device: nothing of what is refused is there, what was deleted can be
  * written again, with one commit in between or none. */
 static void full(void **state)
@@ -488,7 +599,8 @@ int main(void)
 		T(prealloc_in_place), T(cloned_prealloc_elsewhere),
 		T(large_is_large), T(packed_pieces), T(packed_by_flag),
 		T(inline_limits), T(inline_grows), T(refused),
-		T(encoded_refused), T(full),
+		T(encoded_refused), T(broken_device), T(damaged_sector),
+		T(quota_limits), T(full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
