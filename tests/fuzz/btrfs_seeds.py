@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes the first inputs of btrfs_image, btrfs_stream and btrfs_receive with the
-kernel.
+"""Makes the first inputs of btrfs_image, btrfs_change, btrfs_stream and
+btrfs_receive with the kernel.
 
     sudo tests/fuzz/btrfs_seeds.py     (from the root of the tree)
 """
@@ -107,6 +107,20 @@ def differences(k):
     k.umount()
 
 
+def changeable(k):
+    """Data and metadata apart, which mkfs.btrfs can't do this small."""
+    for name, options in (("plain", ()), ("groups", ("--block-group-tree",))):
+        image = k.path("small.img")
+        kernel.ring3("mkfs", "-f", "--size", "64M", "--nodesize", "4K",
+                     *options, image)
+        fill(k.mount(image))
+        k.umount()
+        kernel.run("fstrim", k.mount(image))
+        k.umount()
+        with open(f"{HERE}/corpus/btrfs_change/{name}", "wb") as f:
+            f.write(pages(image))
+
+
 def main():
     k = kernel.Kernel()
     differences(k)
@@ -124,6 +138,7 @@ def main():
         k.umount()
         with open(f"{HERE}/corpus/btrfs_image/{name}", "wb") as f:
             f.write(pages(image))
+    changeable(k)
     k.close()
 
 
