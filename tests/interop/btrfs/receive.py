@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel sends, ring3 receives: the kernel then mounts what the kernel sent.
 Full streams of every kind, chains of differences, chains in which both send and
-receive by turns, streams that are cut off, parents that are missing.
+receive by turns, streams that are cut off, crashes, parents that are missing.
 
 R3_SEED chooses what happens between two snapshots and is printed."""
 import json
 import os
 import random
 import subprocess
+import sys
 
 import kernel
 from kernel import ring3, run
@@ -213,6 +214,55 @@ def check_cut(k):
     print("ok: cut off and damaged,", len(cuts), "places")
 
 
+def check_crash(k, recv_cut):
+    """A power cut after a commit in the middle: nobody sees the subvolume; the
+    kernel, or ring3, gives its space back; then it can be received."""
+    image = k.image("from", 400 << 20)
+    root = k.mount(image, "noatime,compress-force=lzo")
+    run("btrfs", "subvolume", "create", f"{root}/v")
+    changer = Changer(f"{root}/v", random.Random(9))
+    changer.steps(80)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s0")
+    changer.steps(120)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s1")
+    want = {n: kernel.kernel_view(f"{root}/{n}") for n in ("s0", "s1")}
+    first = k.path("first")
+    run("btrfs", "send", "-q", "-f", first, f"{root}/s0")
+    stream = send(k, f"{root}/s1", "-p", f"{root}/s0", "--compressed-data")
+    k.umount()
+    size = os.path.getsize(stream)
+    target = k.image("target", 400 << 20)
+    root = k.mount(target)
+    run("btrfs", "quota", "enable", root)
+    kernel.rescan(root)
+    k.umount()
+    ring3("receive", "-f", first, target)
+    used = used_bytes(target)
+    for i, cut in enumerate((1000, size // 4, size // 2, size - 50)):
+        run(recv_cut, target, stream, str(cut))
+        run("btrfs", "check", "--check-data-csum", target)
+        ring3("check", "--data", target)
+        root = k.mount(target, name="judge")
+        assert sorted(os.listdir(root)) == ["s0"]
+        if i % 2:
+            run("btrfs", "subvolume", "sync", root)
+            run("btrfs", "filesystem", "sync", root)
+        k.umount()
+        if not i % 2:
+            ring3("subvolume", "clean", target)
+        run("btrfs", "check", target)
+        ring3("check", target)
+        assert used_bytes(target) < used + (1 << 20), (used, cut)
+    ring3("receive", "-f", stream, target)
+    judge(k, target, want, "after crashes")
+    root = k.mount(target, name="judge")
+    ours = run("btrfs", "qgroup", "show", "--raw", root)
+    kernel.rescan(root)
+    assert run("btrfs", "qgroup", "show", "--raw", root) == ours
+    k.umount()
+    print("ok: crashes in the middle, with quotas")
+
+
 def main():
     seed = int(os.environ.get("R3_SEED", "1"))
     print("seed:", seed)
@@ -221,6 +271,7 @@ def main():
         check_full(k, *row)
     check_clones(k)
     check_cut(k)
+    check_crash(k, sys.argv[1])
     check_chain(k, seed, "noatime", ["--proto", "1"], [])
     check_chain(k, seed + 1, "noatime,compress-force=zstd",
                 ["--compressed-data"], ["--compressed"])
