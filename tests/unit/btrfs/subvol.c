@@ -20,7 +20,7 @@
 
 enum {
 	SIZE = 192 << 20,
-	FILES = 160,
+	FILES = 420,
 	SUBVOLS = 24,
 	STEPS = 1500,
 	VALUE_MAX = 3000,
@@ -34,6 +34,7 @@ struct subvol {
 	uint64_t id;
 	bool readonly;
 	uint32_t version[FILES]; /* of each file; 0: it is not there */
+	uint64_t ino[FILES];
 };
 
 struct volume {
@@ -147,9 +148,6 @@ static size_t file_name(char *name, unsigned file)
 	return (size_t)sprintf(name, "file%u", file);
 }
 
-static bool file_find(struct volume *v, const struct subvol *s, unsigned file,
-		      struct r3_btrfs_inode *in);
-
 static void file_set(struct volume *v, struct subvol *s, unsigned file)
 {
 	struct r3_btrfs_inode root = { s->id, R3_BTRFS_ROOT_INO }, in;
@@ -159,9 +157,12 @@ static void file_set(struct volume *v, struct subvol *s, unsigned file)
 	size_t len;
 	char name[32];
 
-	if (!file_find(v, s, file, &in))
+	if (s->version[file])
+		in = (struct r3_btrfs_inode){ s->id, s->ino[file] };
+	else
 		ok(v, r3_btrfs_make(v->fs, root, name, file_name(name, file),
 				    &what, &in));
+	s->ino[file] = in.ino;
 	fill(value, len = value_len(version), version);
 	ok(v, r3_btrfs_setxattr(v->fs, in, "user.v", 6, value, len, 0));
 	fill(data, len = data_len(version), version);
@@ -180,38 +181,6 @@ static void file_remove(struct volume *v, struct subvol *s, unsigned file)
 		ok(v, r3_btrfs_unlink(v->fs, root, name,
 				      file_name(name, file)));
 	s->version[file] = 0;
-}
-
-struct find {
-	const char *name;
-	struct r3_btrfs_inode in;
-};
-
-static int find_entry(void *arg, const struct r3_btrfs_dirent *e)
-{
-	struct find *f = arg;
-
-	if (strcmp(e->name, f->name))
-		return 0;
-	f->in = e->in;
-	return 1;
-}
-
-static bool file_find(struct volume *v, const struct subvol *s, unsigned file,
-		      struct r3_btrfs_inode *in)
-{
-	struct r3_btrfs_inode root = { s->id, R3_BTRFS_ROOT_INO };
-	struct find f;
-	char name[32];
-	int err;
-
-	file_name(name, file);
-	f.name = name;
-	err = r3_btrfs_each_entry(v->fs, root, 0, find_entry, &f);
-	if (err < 0)
-		ok(v, err);
-	*in = f.in;
-	return err;
 }
 
 static int value_compare(void *arg, const char *name, size_t name_len,
@@ -256,6 +225,7 @@ static int compare_entry(void *arg, const struct r3_btrfs_dirent *e)
 	if (sscanf(e->name, "file%u", &file) != 1)
 		return 0;
 	assert_true(file < FILES && c->s->version[file]);
+	assert_int_equal(e->in.ino, c->s->ino[file]);
 	file_compare(c->v, e->in, c->s->version[file]);
 	c->seen++;
 	return 0;
