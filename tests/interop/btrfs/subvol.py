@@ -185,6 +185,43 @@ def check_interrupted(k):
     print("ok: interrupted")
 
 
+def check_received(k):
+    """Snapshots of what was received: read-only ones keep its uuid, more of
+    them than an item of the UUID tree can name."""
+    image = k.image("received", 300 << 20, "-n", "4096")
+    root, stream = k.mount(image), k.path("stream")
+    run("btrfs", "subvolume", "create", f"{root}/v")
+    with open(f"{root}/v/file", "wb") as f:
+        f.write(b"sent" * 5000)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s")
+    os.mkdir(f"{root}/r")
+    run("btrfs", "send", "-q", "-f", stream, f"{root}/s")
+    run("btrfs", "receive", "-q", "-f", stream, f"{root}/r")
+    k.umount()
+    names = [f"/r/s{i}" for i in range(600)]
+    ring3("snapshot", "-r", image, "/r/s", *names)
+    ring3("snapshot", image, "/r/s", "/w")
+    ring3("subvolume", "set-readonly", image, "/r/s1", "off")
+    judged(k, image)
+    ours = listed(image)
+    sent = ours["s"]["uuid"]
+    assert ours["r/s"]["received_uuid"] == sent
+    assert ours["r/s599"]["received_uuid"] == sent
+    assert uuid(ours["r/s1"]["received_uuid"]) == "-"
+    assert uuid(ours["w"]["received_uuid"]) == "-"
+    root = k.mount(image)
+    for path in ("r/s", "r/s0", "r/s1", "r/s599", "w"):
+        same_facts(root, ours[path], path)
+    k.umount()
+    ring3("subvolume", "delete", image, "/r/s", *names)
+    judged(k, image)
+    root = k.mount(image)
+    assert trusts_uuid_tree(root)
+    k.umount()
+    os.unlink(image)
+    print("ok: received")
+
+
 def check_orders(k):
     """Volumes that the unit test leaves after any number of changes, snapshots
     and deletions, many in one transaction, one of them half done: the kernel
@@ -224,6 +261,7 @@ def check_orders(k):
 def main():
     k = kernel.Kernel()
     check_orders(k)
+    check_received(k)
     check_making(k)
     check_interrupted(k)
     complaints = k.new_complaints()

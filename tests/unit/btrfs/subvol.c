@@ -447,6 +447,95 @@ static void refused(void **state)
 	check(v);
 }
 
+static void reading_only(void **state)
+{
+	struct volume *v = *state;
+	struct r3_btrfs *fs = v->fs, *other;
+	uint64_t a = subvol_new(v)->id;
+	struct r3_btrfs_why why;
+	bool more;
+
+	check(v);
+	assert_int_equal(r3_btrfs_open(v->dev, NULL, &other, &why), 0);
+	v->fs = other;
+	assert_int_equal(create(v, top, "x"), -EROFS);
+	assert_int_equal(snapshot(v, a, top, "x"), -EROFS);
+	assert_int_equal(r3_btrfs_subvol_delete(other, a), -EROFS);
+	assert_int_equal(r3_btrfs_clean(other, 1, &more), -EROFS);
+	assert_int_equal(r3_btrfs_subvol_set_readonly(other, a, 1), -EROFS);
+	assert_int_equal(r3_btrfs_subvol_set_default(other, a), -EROFS);
+	v->fs = fs;
+	r3_btrfs_close(other);
+	check(v);
+}
+
+/* A file without a name, which somebody holds, is not in a snapshot. */
+static void held(void **state)
+{
+	struct volume *v = *state;
+	struct subvol *s = subvol_new(v), *shot;
+	struct r3_btrfs_inode in, there;
+	struct r3_btrfs_stat st;
+
+	file_set(v, s, 0);
+	file_set(v, s, 1);
+	in = (struct r3_btrfs_inode){ s->id, s->ino[1] };
+	ok(v, r3_btrfs_hold(v->fs, in));
+	file_remove(v, s, 1);
+	shot = subvol_snapshot(v, s, true);
+	there = (struct r3_btrfs_inode){ shot->id, s->ino[1] };
+	assert_int_equal(r3_btrfs_stat(v->fs, there, &st), -ENOENT);
+	ok(v, r3_btrfs_stat(v->fs, in, &st));
+	check(v);
+	assert_int_equal(r3_btrfs_subvol_delete(v->fs, s->id), -EBUSY);
+	ok(v, r3_btrfs_release(v->fs, in));
+	assert_int_equal(r3_btrfs_stat(v->fs, in, &st), -ENOENT);
+	subvol_compare(v, shot);
+	check(v);
+}
+
+static int fill_up(struct volume *v, struct subvol *s, uint64_t off)
+{
+	struct r3_btrfs_inode in = { s->id, s->ino[0] };
+	static const uint8_t data[1 << 20] = { 1 };
+	int err = 0;
+
+	while (!err) {
+		err = r3_btrfs_write(v->fs, in, off, data, sizeof(data));
+		off += sizeof(data);
+	}
+	return err;
+}
+
+/* With no space left subvolumes can be deleted, and their space comes back;
+ * twice, as what is lost would add up. */
+static void full(void **state)
+{
+	struct volume *v = *state;
+	char name[32];
+	int err;
+
+	for (unsigned round = 0; round < 2; round++) {
+		struct subvol *s = subvol_new(v);
+		uint64_t id = 0;
+
+		for (unsigned i = 0; i < FILES; i++)
+			file_set(v, s, i);
+		assert_int_equal(fill_up(v, s, 0), -ENOSPC);
+		for (err = 0; !err;)
+			err = r3_btrfs_snapshot(v->fs, s->id, top, name,
+				(size_t)sprintf(name, "sv%u", v->named++),
+				false, NULL, &id);
+		assert_int_equal(err, -ENOSPC);
+		check(v);
+		for (; id > s->id; id--)
+			ok(v, r3_btrfs_subvol_delete(v->fs, id));
+		subvol_delete(v, 0);
+		clean_all(v);
+		check(v);
+	}
+}
+
 /* Numbers go up, and are not given again while the volume is open. */
 static void numbers(void **state)
 {
@@ -535,6 +624,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(reading_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(held, setup, teardown),
+		cmocka_unit_test_setup_teardown(full, setup, teardown),
 		cmocka_unit_test_setup_teardown(numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
