@@ -218,6 +218,7 @@ static int send_to(const struct r3_args *args, struct btrfs_image *img,
 
 static int run_send(const struct r3_args *args)
 {
+	static char buf[256 << 10];
 	const char *proto = r3_cli_opt(args, "proto");
 	const char *file = r3_cli_opt(args, "output");
 	struct r3_btrfs_send_options opts = {
@@ -244,7 +245,7 @@ static int run_send(const struct r3_args *args)
 		btrfs_close_image(&img, 0);
 		return R3_EXIT_FAILED;
 	}
-	setvbuf(out, NULL, _IOFBF, 1 << 20);
+	setvbuf(out, buf, _IOFBF, sizeof(buf));
 	return btrfs_close_image(&img, send_to(args, &img, &opts, out));
 }
 

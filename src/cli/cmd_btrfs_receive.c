@@ -70,7 +70,6 @@ int r3_btrfs_cmd_receive(const struct r3_args *args)
 	if (isatty(fileno(in)))
 		return r3_cli_usage(args, "a stream does not come from a "
 				    "terminal; use --file");
-	setvbuf(in, NULL, _IOFBF, 1 << 20);
 	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (!ret)
 		ret = receive(args, &img, in);
