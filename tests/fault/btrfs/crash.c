@@ -8,9 +8,11 @@
  * open, pass the check, be exactly what some commit left, and be no older than
  * the last sync that had returned; a sample must also take up work again.
  *
- *	crash [--seed N] [--states N] [--size MIB] [--compress] [--dump DIR N]
+ *	crash [--seed N] [--states N] [--size MIB] [--nodesize BYTES] [--warm N]
+ *	      [--quota] [--compress] [--dump DIR N]
  *
- * A small --size has the volume use freed space again soon, and meet its end.
+ * --warm lets the first N operations go by unjudged.  With --quota the numbers
+ * of each state are counted anew.  A small --size has the volume use freed space again soon, and meet its end.
  * --dump puts every N-th state into DIR, for other judges.
  */
 #include <stdio.h>
@@ -168,7 +170,8 @@ static void problem(void *arg, const char *text)
 static void check(struct r3_btrfs *fs, const char *what)
 {
 	char first[512] = "";
-	struct r3_btrfs_check_options opts = { .problem = problem,
+	struct r3_btrfs_check_options opts = { .qgroups = true,
+					       .problem = problem,
 					       .arg = first };
 	struct r3_btrfs_check_result res;
 
@@ -322,6 +325,13 @@ static void epoch(unsigned from, unsigned to)
 	}
 }
 
+static void drop_log(void)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		free(g->log[i].data);
+	g->count = 0;
+}
+
 static void replay(void)
 {
 	unsigned from = 0;
@@ -332,9 +342,7 @@ static void replay(void)
 		epoch(from, i);
 		from = i + 1;
 	}
-	for (unsigned i = 0; i < g->count; i++)
-		free(g->log[i].data);
-	g->count = 0;
+	drop_log();
 	if (memcmp(g->now, g->then, SIZE))
 		die("this test", "replaying all gives another device");
 }
@@ -366,7 +374,8 @@ static void remember(struct r3_btrfs *fs)
 	g->synced = info.generation;
 }
 
-static void one_round(struct r3_btrfs *fs)
+/* A round of operations, all of them synced in the end. */
+static void work(struct r3_btrfs *fs)
 {
 	struct ops_lib lib;
 	struct op op;
@@ -385,12 +394,13 @@ static void one_round(struct r3_btrfs *fs)
 	if (r3_btrfs_clean(fs, 20, &more) || r3_btrfs_sync(fs))
 		die("the sync", r3_btrfs_why(fs));
 	remember(fs);
-	replay();
 }
 
-static struct r3_btrfs *begin(unsigned compression)
+static struct r3_btrfs *begin(unsigned compression, uint32_t nodesize,
+			      bool quota, unsigned warm)
 {
-	struct r3_btrfs_mkfs_options mkfs = { .size = SIZE };
+	struct r3_btrfs_mkfs_options mkfs = { .size = SIZE,
+					      .nodesize = nodesize };
 	struct r3_btrfs_options opts = { .write = true,
 					 .compression = compression };
 	struct r3_btrfs_mkfs_result res;
@@ -405,9 +415,13 @@ static struct r3_btrfs *begin(unsigned compression)
 	if (r3_btrfs_mkfs(&g->live, &mkfs, &res, &why) ||
 	    r3_btrfs_open(&g->live, &opts, &fs, &why))
 		die("making it", why.text);
-	for (unsigned i = 0; i < g->count; i++)
-		free(g->log[i].data);
-	g->count = 0; /* mkfs has no crash to survive */
+	if (quota && (r3_btrfs_quota_enable(fs) || r3_btrfs_sync(fs)))
+		die("quotas", r3_btrfs_why(fs));
+	drop_log();
+	for (unsigned i = 0; i < warm; i += OPS_A_ROUND) {
+		work(fs);
+		drop_log();
+	}
 	memcpy(g->then, g->now, SIZE);
 	remember(fs);
 	return fs;
@@ -415,7 +429,9 @@ static struct r3_btrfs *begin(unsigned compression)
 
 int main(int argc, char **argv)
 {
-	unsigned compression = 0;
+	unsigned compression = 0, warm = 0;
+	uint32_t nodesize = 0;
+	bool quota = false;
 	struct r3_btrfs *fs;
 
 	g = calloc(1, sizeof(*g));
@@ -429,6 +445,12 @@ int main(int argc, char **argv)
 			g->want = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--size") && i + 1 < argc)
 			g->size = strtoull(argv[++i], NULL, 0) << 20;
+		else if (!strcmp(argv[i], "--nodesize") && i + 1 < argc)
+			nodesize = (uint32_t)atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--warm") && i + 1 < argc)
+			warm = (unsigned)atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--quota"))
+			quota = true;
 		else if (!strcmp(argv[i], "--compress"))
 			compression = 3;
 		else if (!strcmp(argv[i], "--dump") && i + 2 < argc) {
@@ -439,9 +461,11 @@ int main(int argc, char **argv)
 	}
 	g->ops = ops_new(g->seed);
 	g->dice = ops_new(g->seed + 1000000);
-	fs = begin(compression);
-	while (g->states < g->want)
-		one_round(fs);
+	fs = begin(compression, nodesize, quota, warm);
+	while (g->states < g->want) {
+		work(fs);
+		replay();
+	}
 	r3_btrfs_close(fs);
 	printf("seed %llu: %llu operations, %llu states opened, checked and "
 	       "compared, %llu of them written to again; %llu at a commit "

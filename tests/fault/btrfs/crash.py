@@ -13,7 +13,7 @@ import tempfile
 
 BUILD = os.environ.get("MESON_BUILD_ROOT", "build")
 CRASH = os.path.join(BUILD, "tests/fault/btrfs/btrfs_crash")
-STATES_A_SEED = 1500
+STATES_A_SEED = 1000
 DUMPS_A_SEED = 3
 
 
@@ -70,6 +70,9 @@ def main():
             done = subprocess.run(
                 [CRASH, "--seed", str(seed), "--states", str(STATES_A_SEED),
                  "--size", "96" if seed % 2 else "512",
+                 "--nodesize", "4096" if seed % 4 < 2 else "16384",
+                 "--warm", str(seed % 5 * 300)] +
+                (["--quota"] if seed % 3 == 1 else []) + [
                  "--dump", folder, str(STATES_A_SEED // DUMPS_A_SEED)] +
                 (["--compress"] if seed % 3 == 0 else []),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
