@@ -280,6 +280,7 @@ struct r3_btrfs_new {
 /**
  * r3_btrfs_make() - a file, directory, symbolic link, device, fifo or socket
  * @dir:  a directory; its compression and NODATACOW are inherited
+ *	  (its group and default ACL are not: those are the caller's)
  * @name: any bytes but '/' and NUL, 1 to R3_BTRFS_NAME_MAX of them
  * Return: 0, -EEXIST, -ENOTDIR, -ENOENT (@dir), -EINVAL, -ENAMETOOLONG,
  * -EOVERFLOW (too many names with one hash).
@@ -297,7 +298,9 @@ int r3_btrfs_unlink(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 int r3_btrfs_rmdir(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		   const char *name, size_t len);
 /* @flags as of renameat2(2): RENAME_NOREPLACE, RENAME_EXCHANGE.  A subvolume
- * moves too, and between subvolumes nothing else does (-EXDEV). */
+ * moves too, and between subvolumes nothing else does (-EXDEV).  A directory or
+ * subvolume into itself: -EINVAL; a subvolume in the way: -ENOTEMPTY; a
+ * read-only one keeps its directory: -EROFS. */
 int r3_btrfs_rename(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		    const char *name, size_t len, struct r3_btrfs_inode to_dir,
 		    const char *to, size_t to_len, unsigned flags);
@@ -313,7 +316,9 @@ enum {
 	R3_BTRFS_SET_ATIME = 8,
 	R3_BTRFS_SET_MTIME = 16,
 	R3_BTRFS_SET_CTIME = 32, /* else it becomes now */
-	R3_BTRFS_SET_FLAGS = 64, /* as r3_btrfs_stat.flags */
+	/* as r3_btrfs_stat.flags; a file that holds data keeps NODATACOW and
+	 * NODATASUM as they are */
+	R3_BTRFS_SET_FLAGS = 64,
 	R3_BTRFS_SET_OTIME = 128,
 };
 struct r3_btrfs_attr {
@@ -326,7 +331,8 @@ struct r3_btrfs_attr {
 int r3_btrfs_setattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		     const struct r3_btrfs_attr *attr);
 /* @flags: 0, XATTR_CREATE, XATTR_REPLACE.  -EEXIST, -ENODATA, -ERANGE (longer
- * than an item can be). */
+ * than an item can be).  "btrfs.compression" sets the inode's flags, too;
+ * -EINVAL: not a compression, another "btrfs." name. */
 int r3_btrfs_setxattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      const char *name, size_t name_len, const void *value,
 		      size_t len, int flags);

@@ -212,12 +212,11 @@ int r3_btrfs_make(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 	int err = look(fs, dir, &m);
 
 	if (!err)
-		err = btrfs_trans_start(fs, 7, BTRFS_USES);
+		err = btrfs_start_within_quota(fs, dir.subvol, 7,
+					       meta_bytes(&m));
 	if (err)
 		return err;
-	err = btrfs_quota_reserve(fs, dir.subvol, meta_bytes(&m));
-	if (!err)
-		err = btrfs_node_next_ino(fs, m.dir.tree, &ino);
+	err = btrfs_node_next_ino(fs, m.dir.tree, &ino);
 	if (!err)
 		err = make(fs, &m, ino);
 	err = btrfs_trans_end(fs, err);
@@ -285,10 +284,8 @@ int r3_btrfs_link(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	int err = link_look(fs, in, dir, &n);
 
 	if (!err)
-		err = btrfs_trans_start(fs, 5, BTRFS_USES);
-	if (err)
-		return err;
-	err = btrfs_quota_reserve(fs, dir.subvol,
-				  btrfs_meta_bytes(3, 80 + 3 * len));
-	return btrfs_trans_end(fs, err ? err : link_change(fs, &n));
+		err = btrfs_start_within_quota(fs, dir.subvol, 5,
+					       btrfs_meta_bytes(3, 80 +
+								3 * len));
+	return err ? err : btrfs_trans_end(fs, link_change(fs, &n));
 }

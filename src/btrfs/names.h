@@ -54,6 +54,10 @@ static inline uint64_t btrfs_meta_bytes(unsigned items, size_t bytes)
 	return 2 * (items * sizeof(struct btrfs_item) + bytes);
 }
 
+/* An operation that takes @bytes of metadata in @subvol.  -EDQUOT. */
+int btrfs_start_within_quota(struct r3_btrfs *fs, uint64_t subvol,
+			     unsigned items, uint64_t bytes);
+
 /* An entry that goes, and what it leads to; see orphan.c. */
 struct btrfs_victim {
 	struct btrfs_node node;

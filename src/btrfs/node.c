@@ -98,6 +98,22 @@ int btrfs_node_put(struct r3_btrfs *fs, struct btrfs_node *node, bool ctime)
 	return err;
 }
 
+/* Before the operation the reservation may make room by a commit; a commit at
+ * the operation's start drops it again. */
+int btrfs_start_within_quota(struct r3_btrfs *fs, uint64_t subvol,
+			     unsigned items, uint64_t bytes)
+{
+	int err = btrfs_quota_reserve(fs, subvol, bytes);
+	uint64_t transid = btrfs_transid(fs);
+
+	if (!err)
+		err = btrfs_trans_start(fs, items, BTRFS_USES);
+	if (err || btrfs_transid(fs) == transid)
+		return err;
+	err = btrfs_quota_reserve(fs, subvol, bytes);
+	return err ? btrfs_trans_end(fs, err) : 0;
+}
+
 /* As the kernel: the highest number in use and one, so that numbers of removed
  * inodes may come again in a later opening, but never in one. */
 int btrfs_node_next_ino(struct r3_btrfs *fs, struct btrfs_tree *tree,

@@ -222,12 +222,10 @@ int r3_btrfs_setxattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		err = may_set(fs, &x, flags);
 	if (err || ignored)
 		return err;
-	err = btrfs_trans_start(fs, 4, BTRFS_USES);
-	if (err)
-		return err;
-	err = btrfs_quota_reserve(fs, in.subvol,
-				  btrfs_meta_bytes(1, 30 + name_len + len));
-	return btrfs_trans_end(fs, err ? err : set(fs, &x));
+	err = btrfs_start_within_quota(fs, in.subvol, 4,
+				       btrfs_meta_bytes(1, 30 + name_len +
+							len));
+	return err ? err : btrfs_trans_end(fs, set(fs, &x));
 }
 
 /* ---- removed ------------------------------------------------------------ */
