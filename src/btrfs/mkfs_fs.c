@@ -278,11 +278,11 @@ static void emit_hashed(struct emit *e, uint64_t ino, uint8_t type)
 static bool emit_xattrs(struct emit *e, uint32_t index)
 {
 	const struct mkfs_inode *in = &e->v->inodes.p[index];
-	struct r3_span s = { (const uint8_t *)e->m->text.p + in->xattrs,
-			     in->xattrs_len };
+	struct r3_span s = { NULL, in->xattrs_len };
 
 	if (!s.len)
 		return true;
+	s.p = (const uint8_t *)e->m->text.p + in->xattrs;
 	e->sorted.n = 0;
 	while (s.len) {
 		const r3_le16 *head = r3_take(&s, 2 * sizeof(*head));
