@@ -347,8 +347,10 @@ int r3_btrfs_removexattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
  *
  * The data is on its way to the device when this returns, in space that was
  * free; it takes the old data's place at the next sync.
- * Return: 0, all or nothing of each MiB; -EISDIR, -EINVAL (no regular file),
- * -EFBIG.
+ * Return: 0; -EISDIR, -EINVAL (no regular file), -EFBIG.  A large write is
+ * several changes, so of one that fails (-ENOSPC, -EDQUOT, -EIO) the first part
+ * may be there: a whole number of sectors, and the file's size says so where it
+ * grew.
  */
 int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 		   const void *buf, size_t len);
@@ -364,6 +366,7 @@ struct r3_btrfs_encoded {
 int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 			   uint64_t off, const struct r3_btrfs_encoded *how,
 			   const void *data, size_t len);
+/* A file of very many extents becomes shorter in several changes. */
 int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      uint64_t size);
 /* @mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE
@@ -375,8 +378,10 @@ int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
  * @len: 0: up to the source's end
  *
  * Between files of the volume, in any subvolumes.  Offsets are multiples of the
- * sector size; so is @len, unless it reaches the source's end.
- * Return: 0, -EINVAL (alignment, overlap), -EISDIR.
+ * sector size; so is @len, unless it reaches the source's end, and the other
+ * file's end or beyond.  Many extents go over in several changes.
+ * Return: 0, -EINVAL (alignment, overlap, past the source's end, only one of
+ * them is NODATASUM), -EISDIR, -EFBIG.
  */
 int r3_btrfs_clone(struct r3_btrfs *fs, struct r3_btrfs_inode from,
 		   uint64_t from_off, uint64_t len, struct r3_btrfs_inode to,

@@ -2,7 +2,7 @@
 /*
  * extent.h - a file's extents, for those that change them
  *
- *	write.c		new data, packed or plain
+ *	write.c		new data, plain or, with packed.c, packed
  *	truncate.c	the file's size
  *	fallocate.c	preallocation, holes, zeros
  *	clone.c		extents of another file; encoded.c: packed by another

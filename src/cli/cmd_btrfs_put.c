@@ -35,6 +35,9 @@ struct put {
 	bool recursive;
 	uint8_t *buf;
 	char path[PATH_MAX]; /* on the host, of what is being copied */
+	/* here, as directories go as deep as the stack may */
+	char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
+	char target[R3_BTRFS_PATH_MAX];
 	unsigned depth;
 	struct put_link *links; /* open addressing */
 	size_t link_count, link_room;
@@ -148,20 +151,20 @@ static int remember(struct put *p, const struct stat *st,
 
 static int put_xattrs(struct put *p, struct r3_btrfs_inode in)
 {
-	char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
-	ssize_t len = llistxattr(p->path, names, sizeof(names)), n;
+	ssize_t len = llistxattr(p->path, p->names, sizeof(p->names)), n;
 	int err;
 
 	if (len < 0)
 		return errno == ENOTSUP ? 0 : put_fail(p, "xattrs", -errno);
-	for (const char *x = names; x < names + len; x += strlen(x) + 1) {
-		n = lgetxattr(p->path, x, value, sizeof(value));
+	for (const char *x = p->names; x < p->names + len;
+	     x += strlen(x) + 1) {
+		n = lgetxattr(p->path, x, p->value, sizeof(p->value));
 		if (n < 0 && errno == ENODATA)
 			continue;
 		if (n < 0)
 			return put_fail(p, x, -errno);
-		err = r3_btrfs_setxattr(p->img.fs, in, x, strlen(x), value,
-					(size_t)n, 0);
+		err = r3_btrfs_setxattr(p->img.fs, in, x, strlen(x),
+					p->value, (size_t)n, 0);
 		if (err)
 			return put_fail_fs(p, err);
 	}
@@ -309,15 +312,15 @@ static int put_special(struct put *p, const struct edit_place *at,
 {
 	struct r3_btrfs_new what = { .mode = st->st_mode,
 				     .rdev = st->st_rdev };
-	char target[R3_BTRFS_PATH_MAX];
 
 	if (S_ISLNK(st->st_mode)) {
-		ssize_t n = readlink(p->path, target, sizeof(target) - 1);
+		ssize_t n = readlink(p->path, p->target,
+				     sizeof(p->target) - 1);
 
 		if (n < 0)
 			return put_fail(p, "", -errno);
-		target[n] = 0;
-		what.target = target;
+		p->target[n] = 0;
+		what.target = p->target;
 	}
 	return make(p, at, &what, in);
 }
