@@ -65,7 +65,7 @@ static bool parse_bits(const char **p, mode_t old, mode_t *out)
 static bool parse_clause(const char **p, mode_t *mode)
 {
 	bool given;
-	mode_t who = parse_who(p, &given), bits;
+	mode_t who = parse_who(p, &given), all = who, bits;
 
 	if (!given)
 		who &= ~edit_umask();
@@ -79,7 +79,7 @@ static bool parse_clause(const char **p, mode_t *mode)
 		bits &= who;
 		/* a directory keeps what it does to new files */
 		if (op == '=')
-			*mode &= ~(S_ISDIR(*mode) ? who & 01777 : who);
+			*mode &= ~(S_ISDIR(*mode) ? all & 01777 : all);
 		*mode = op == '-' ? *mode & ~bits : *mode | bits;
 	}
 	return true;
@@ -93,6 +93,9 @@ bool edit_parse_mode(const char *text, mode_t old, mode_t *out)
 	if (*text >= '0' && *text <= '7') {
 		unsigned long n = strtoul(text, &end, 8);
 
+		/* as chmod(1): only 5 digits take these from a directory */
+		if (S_ISDIR(old) && end - text < 5)
+			n |= old & (S_ISUID | S_ISGID);
 		*out = (mode_t)n & 07777;
 		return !*end && n <= 07777;
 	}

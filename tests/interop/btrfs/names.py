@@ -612,6 +612,50 @@ def check_commands(kernel):
     clean(image)
 
 
+def check_modes(kernel):
+    """chmod(1) says what a mode means."""
+    texts = ["0", "644", "7777", "00755", "u+x", "go-rwx", "a=r", "=rx", "+w", "-r",
+             "u=rwX,g=u-w,o=g", "+X", "a-x+X", "u+s,g+s", "+t", "o+t", "u-s",
+             "g=", "u=", "o=", "ug=rwxs", "u+rw-x", "o=u-w", "a+st", "=",
+             "u=g,g=o", "g-s", "a=rX"]
+    starts = [0o644, 0o4750, 0o2711, 0o1777, 0]
+    image = kernel.image("modes", 256 << 20)
+    root = kernel.mount(image)
+    old = os.umask(0o027)
+    try:
+        paths = []
+        for text in texts:
+            for start in starts:
+                for kind in "fd":
+                    name = f"{text}.{start:o}.{kind}".replace("/", "")
+                    path = f"{root}/{name}"
+                    if kind == "d":
+                        os.mkdir(path)
+                    else:
+                        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+                    os.chmod(path, start)
+                    os.mkdir(path + "~") if kind == "d" else \
+                        os.close(os.open(path + "~", os.O_CREAT))
+                    os.chmod(path + "~", start)
+                    paths.append((text, name))
+        for text in texts:
+            run("chmod", "--", text, *[f"{root}/{n}~" for t, n in paths
+                                       if t == text])
+        kernel.umount()
+        for text in texts:
+            ring3("chmod", image, "--", text, *[n for t, n in paths
+                                                if t == text])
+    finally:
+        os.umask(old)
+    modes = {}
+    for line in ring3("ls", "--json", image).splitlines():
+        e = json.loads(line)
+        modes[e["name"]] = e["mode"]
+    for _, name in paths:
+        assert modes[name] == modes[name + "~"], \
+            f"{name}: {modes[name]:o}, chmod makes it {modes[name + '~']:o}"
+
+
 def main():
     kernel = Kernel()
     for seed, nodesize in ((1, "16384"), (2, "4096"), (3, "65536")):
@@ -623,6 +667,7 @@ def main():
     check_subvols(kernel)
     check_inherit(kernel)
     check_commands(kernel)
+    check_modes(kernel)
     complaints = kernel.new_complaints()
     assert not complaints, complaints
     print("names: fine")

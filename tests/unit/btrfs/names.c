@@ -734,6 +734,33 @@ static void test_bad_names(void **state)
 				     rows[i].len, &what, &in));
 }
 
+/* What a file's data was written with, its flags go on saying. */
+static void test_flags(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_attr a = { .set = R3_BTRFS_SET_FLAGS };
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in;
+	struct r3_btrfs_stat st;
+
+	expect(m, "make", 0, r3_btrfs_make(m->fs, root, "a", 1, &what, &in));
+	a.flags = UINT64_C(1) << 40;
+	expect(m, "unknown", -EINVAL, r3_btrfs_setattr(m->fs, in, &a));
+	a.flags = BTRFS_INODE_NODATACOW | BTRFS_INODE_NODATASUM;
+	expect(m, "empty", 0, r3_btrfs_setattr(m->fs, in, &a));
+	assert_int_equal(r3_btrfs_stat(m->fs, in, &st), 0);
+	assert_int_equal(st.flags, a.flags);
+	expect(m, "write", 0, r3_btrfs_write(m->fs, in, 0, "data", 4));
+	a.flags = BTRFS_INODE_NOCOMPRESS;
+	expect(m, "with data", 0, r3_btrfs_setattr(m->fs, in, &a));
+	assert_int_equal(r3_btrfs_stat(m->fs, in, &st), 0);
+	assert_int_equal(st.flags, BTRFS_INODE_NODATACOW |
+				   BTRFS_INODE_NODATASUM |
+				   BTRFS_INODE_NOCOMPRESS);
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "a", 1));
+	look(m);
+}
+
 /* A volume that was opened for reading refuses, and says so. */
 static void test_read_only(void **state)
 {
@@ -905,6 +932,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_bad_names, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_truncation_orphan, setup,
