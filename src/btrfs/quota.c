@@ -265,6 +265,8 @@ static bool load_limit(struct btrfs_quota *q, const struct btrfs_cursor *c)
 static bool load_item(struct r3_btrfs *fs, struct btrfs_quota *q,
 		      const struct btrfs_cursor *c)
 {
+	if (c->key.objectid && c->key.type != BTRFS_QGROUP_RELATION)
+		return true;
 	switch (c->key.type) {
 	case BTRFS_QGROUP_STATUS:
 		load_status(fs, q, c);

@@ -12,9 +12,7 @@ int r3_btrfs_quota_get(struct r3_btrfs *fs, struct r3_btrfs_quota_state *out)
 	if (!err)
 		*out = (struct r3_btrfs_quota_state){
 			.on = q.on,
-			/* an open volume's next commit counts */
-			.stale = q.on && q.stale &&
-				 !(fs->quotas && !fs->quotas->stale),
+			.stale = q.on && q.stale,
 			.simple = q.on && q.flags & BTRFS_QGROUP_SIMPLE,
 		};
 	quota_unload(&q);

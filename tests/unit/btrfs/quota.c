@@ -547,6 +547,32 @@ static void full_group_takes_nothing(void **state)
 	free_world(w);
 }
 
+/* Old kernels keep the group of a subvolume that is gone. */
+static void left_behind(void **state)
+{
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct world *w = calloc(1, sizeof(*w));
+	uint64_t id = 0;
+
+	(void)state;
+	make_world(w, 1);
+	make_groups(w);
+	for (uint64_t old = 259; old < 261; old++) {
+		ok(w, btrfs_trans_start(w->fs, 8, BTRFS_USES));
+		ok(w, btrfs_trans_end(w->fs, quota_group_add(w->fs, old)));
+		ok(w, r3_btrfs_qgroup_assign(w->fs, old, G1));
+	}
+	op_reopen(w);
+	ok(w, r3_btrfs_snapshot(w->fs, 256, top, "again", 5, false, NULL,
+				&id));
+	assert_int_equal(id, 259); /* takes it over, and with it, G1 */
+	assert_int_equal(group_of(w, id).rfer, group_of(w, 256).rfer);
+	assert_int_equal(r3_btrfs_qgroup_destroy(w->fs, id), -EBUSY);
+	ok(w, r3_btrfs_qgroup_destroy(w->fs, 260));
+	op_reopen(w);
+	free_world(w);
+}
+
 static void random_operations(void **state)
 {
 	/* 13 found: a subvolume's number used again, after reopening, for
@@ -560,14 +586,15 @@ static void random_operations(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[R3_COUNT(limit_rows) + 3] = {
+	struct CMUnitTest tests[R3_COUNT(limit_rows) + 4] = {
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(rewrite),
 		cmocka_unit_test(full_group_takes_nothing),
+		cmocka_unit_test(left_behind),
 	};
 
 	for (unsigned i = 0; i < R3_COUNT(limit_rows); i++)
-		tests[i + 3] = (struct CMUnitTest){
+		tests[i + 4] = (struct CMUnitTest){
 			.name = limit_rows[i].name, .test_func = limit,
 			.initial_state = (void *)&limit_rows[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
