@@ -135,12 +135,10 @@ static bool data_ref(const struct btrfs_block *leaf, unsigned slot,
 	return true;
 }
 
-/* Add or drop the references of all that @b refers to: those of its owner, or
- * @shared ones, of the block itself. */
-static int mod_refs(struct r3_btrfs *fs, const struct btrfs_block *b,
-		    bool shared,
-		    int (*mod)(struct r3_btrfs *fs,
-			       const struct btrfs_ref *ref))
+int btrfs_mod_refs(struct r3_btrfs *fs, const struct btrfs_block *b,
+		   bool shared,
+		   int (*mod)(struct r3_btrfs *fs,
+			      const struct btrfs_ref *ref))
 {
 	struct btrfs_ref ref = { .root = b->owner, .len = fs->nodesize,
 				 .parent = shared ? b->logical : 0 };
@@ -169,7 +167,7 @@ static int share_refs(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 
 	if (refs > 1 && old->owner == tree->root->id && !full) {
 		/* The keyed ones go with this tree, to the copy. */
-		err = mod_refs(fs, old, true, btrfs_ref_add);
+		err = btrfs_mod_refs(fs, old, true, btrfs_ref_add);
 		if (!err)
 			err = btrfs_ref_make_full(fs, old->logical,
 						  old->level);
@@ -177,9 +175,9 @@ static int share_refs(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 	}
 	if (refs == 1 && !full)
 		return 0; /* the copy takes them over */
-	err = mod_refs(fs, copy, false, btrfs_ref_add);
+	err = btrfs_mod_refs(fs, copy, false, btrfs_ref_add);
 	if (!err && refs == 1)
-		err = mod_refs(fs, old, true, btrfs_ref_drop);
+		err = btrfs_mod_refs(fs, old, true, btrfs_ref_drop);
 	return err;
 }
 
@@ -246,5 +244,5 @@ int btrfs_cow_root_copy(struct r3_btrfs *fs, struct btrfs_tree *to,
 {
 	int err = copy_block(fs, to, from, out);
 
-	return err ? err : mod_refs(fs, *out, false, btrfs_ref_add);
+	return err ? err : btrfs_mod_refs(fs, *out, false, btrfs_ref_add);
 }

@@ -26,6 +26,7 @@
  */
 #include <stdlib.h>
 
+#include "edit.h"
 #include "subvol.h"
 
 struct frame {
@@ -64,73 +65,13 @@ static uint64_t parent_of(const struct btrfs_drop *d, unsigned level)
 	return is_full(up) ? up->bytenr : 0;
 }
 
-/* ---- a block's references -------------------------------------------------*/
-
-enum how { ADD_SHARED, DROP_SHARED, DROP_KEYED };
-
-static int change_ref(struct r3_btrfs *fs, struct btrfs_ref *ref,
-		      const struct btrfs_block *b, enum how how)
-{
-	ref->root = b->owner;
-	ref->parent = how == DROP_KEYED ? 0 : b->logical;
-	return how == ADD_SHARED ? btrfs_ref_add(fs, ref)
-				 : btrfs_ref_drop(fs, ref);
-}
-
-/* The extent that an item of a leaf refers to; false: none. */
-static bool data_ref(const struct btrfs_block *b, unsigned slot,
-		     struct btrfs_ref *out)
-{
-	struct btrfs_key key = btrfs_block_key(b, slot);
-	const struct btrfs_file_extent_reg *x = btrfs_item_data(b, slot);
-
-	if (key.type != BTRFS_EXTENT_DATA ||
-	    x->head.type == BTRFS_FILE_INLINE || !le64(x->disk_bytenr))
-		return false;
-	*out = (struct btrfs_ref){
-		.bytenr = le64(x->disk_bytenr),
-		.len = le64(x->disk_num_bytes),
-		.ino = key.objectid,
-		.off = key.offset - le64(x->offset),
-		.data = true,
-	};
-	return true;
-}
-
-static struct btrfs_ref child_ref(const struct r3_btrfs *fs,
-				  const struct btrfs_block *b, unsigned slot)
-{
-	return (struct btrfs_ref){
-		.bytenr = le64(btrfs_ptr_at(b, slot)->blockptr),
-		.len = fs->nodesize,
-		.level = b->level - 1,
-	};
-}
-
-/* All that @b refers to. */
-static int change_refs(struct r3_btrfs *fs, const struct btrfs_block *b,
-		       enum how how)
-{
-	struct btrfs_ref ref;
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < b->nritems; i++) {
-		if (b->level)
-			ref = child_ref(fs, b, i);
-		else if (!data_ref(b, i, &ref))
-			continue;
-		err = change_ref(fs, &ref, b, how);
-	}
-	return err;
-}
-
 static int make_shared(struct r3_btrfs *fs, const struct btrfs_block *b,
 		       struct frame *f)
 {
-	int err = change_refs(fs, b, ADD_SHARED);
+	int err = btrfs_mod_refs(fs, b, true, btrfs_ref_add);
 
 	if (!err)
-		err = change_refs(fs, b, DROP_KEYED);
+		err = btrfs_mod_refs(fs, b, false, btrfs_ref_drop);
 	if (!err)
 		err = btrfs_ref_make_full(fs, b->logical, b->level);
 	f->flags |= BTRFS_EXTENT_FLAG_FULL_BACKREF;
@@ -280,8 +221,8 @@ static int finish(struct r3_btrfs *fs, struct btrfs_drop *d,
 	if (d->share == (int)d->level)
 		return share_end(fs, d, b);
 	if (d->share < 0 && !b->level)
-		err = change_refs(fs, b, is_full(top_frame(d)) ? DROP_SHARED
-							       : DROP_KEYED);
+		err = btrfs_mod_refs(fs, b, is_full(top_frame(d)),
+				     btrfs_ref_drop);
 	if (!err && d->share < 0)
 		err = btrfs_block_drop(fs, tree, b, parent_of(d, d->level));
 	leave(d);

@@ -45,6 +45,12 @@ int btrfs_cow(struct r3_btrfs *fs, struct btrfs_tree *tree,
 /* A new block of @tree with its reference. */
 int btrfs_block_new_ref(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			uint8_t level, struct btrfs_block **out);
+/* Add or drop the references of all that @b refers to: those of its owner, or
+ * @shared ones, of the block itself. */
+int btrfs_mod_refs(struct r3_btrfs *fs, const struct btrfs_block *b,
+		   bool shared,
+		   int (*mod)(struct r3_btrfs *fs,
+			      const struct btrfs_ref *ref));
 /* A copy of a root block, for another tree. */
 int btrfs_cow_root_copy(struct r3_btrfs *fs, struct btrfs_tree *to,
 			const struct btrfs_block *from,

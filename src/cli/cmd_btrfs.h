@@ -40,6 +40,9 @@ int btrfs_save_image(struct btrfs_image *img, int err);
 bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 /* A subvolume by its path or number. */
 int btrfs_find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out);
+/* "1/100", "0/257", "257", or the path of a subvolume; says what is wrong. */
+int btrfs_find_group(const struct btrfs_image *img, const char *text,
+		     uint64_t *out);
 void btrfs_uuid_print(const uint8_t *uuid, char out[37]);
 
 int r3_btrfs_cmd_ls(const struct r3_args *args);

@@ -15,9 +15,8 @@ static int bad_group(const struct btrfs_image *img, const char *text)
 	return -EINVAL;
 }
 
-/* "1/100", "0/257", "257", or the path of a subvolume. */
-static int find_group(const struct btrfs_image *img, const char *text,
-		      uint64_t *out)
+int btrfs_find_group(const struct btrfs_image *img, const char *text,
+		     uint64_t *out)
 {
 	const char *slash = strchr(text, '/');
 	struct r3_btrfs_inode in;
@@ -103,7 +102,7 @@ static int change_group(const struct r3_args *args,
 
 	if (ret)
 		return ret;
-	if (find_group(&img, args->pos[1], &id))
+	if (btrfs_find_group(&img, args->pos[1], &id))
 		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
 	return btrfs_save_image(&img, call(img.fs, id));
 }
@@ -128,8 +127,8 @@ static int change_member(const struct r3_args *args,
 
 	if (ret)
 		return ret;
-	if (find_group(&img, args->pos[1], &member) ||
-	    find_group(&img, args->pos[2], &group))
+	if (btrfs_find_group(&img, args->pos[1], &member) ||
+	    btrfs_find_group(&img, args->pos[2], &group))
 		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
 	return btrfs_save_image(&img, call(img.fs, member, group));
 }
@@ -175,7 +174,7 @@ static int run_qgroup_limit(const struct r3_args *args)
 	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (ret)
 		return ret;
-	if (find_group(&img, args->pos[1], &l.id))
+	if (btrfs_find_group(&img, args->pos[1], &l.id))
 		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
 	ret = r3_btrfs_each_qgroup(img.fs, take_limits, &l);
 	if (ret >= 0) {

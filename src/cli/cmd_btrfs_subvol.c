@@ -130,35 +130,10 @@ static int run_show(const struct r3_args *args)
 
 /* ---- making them ----------------------------------------------------------*/
 
-/* The groups of every -i: "1/100". */
-static int parse_inherit(const struct r3_args *args, uint64_t *groups,
-			 struct r3_btrfs_inherit *out)
-{
-	unsigned long long level, number;
-	int end;
-
-	out->groups = groups;
-	for (unsigned i = 0; i < args->all_count; i++) {
-		const char *text = args->all[i].value;
-
-		if (args->cmd->opts[args->all[i].opt].letter != 'i')
-			continue;
-		if (out->count == INHERIT_MAX)
-			return r3_cli_usage(args, "more than %u groups",
-					    INHERIT_MAX);
-		if (sscanf(text, "%5llu/%15llu%n", &level, &number, &end) != 2 ||
-		    text[end] || !level || level > UINT16_MAX ||
-		    number >> 48)
-			return r3_cli_usage(args, "--inherit is a quota group "
-					    "as 1/100");
-		groups[out->count++] = R3_BTRFS_QGROUP(level, number);
-	}
-	return 0;
-}
-
 /* What a new subvolume is made of, and where. */
 struct make {
 	struct r3_btrfs *fs;
+	uint64_t groups[INHERIT_MAX];
 	struct r3_btrfs_inherit inherit;
 	uint64_t source; /* 0: nothing, it begins empty */
 	bool readonly;
@@ -232,37 +207,55 @@ static int make_all(struct make *m, const struct r3_args *args, unsigned from)
 	return err;
 }
 
-static int run_create(const struct r3_args *args)
+/* The groups of every -i.  A text was printed for what is wrong. */
+static int find_groups(struct make *m, const struct btrfs_image *img,
+		       const struct r3_args *args)
 {
-	uint64_t groups[INHERIT_MAX];
-	struct make m = { 0 };
-	struct btrfs_image img;
-	int ret = parse_inherit(args, groups, &m.inherit);
+	m->inherit.groups = m->groups;
+	for (unsigned i = 0; i < args->all_count; i++) {
+		if (args->cmd->opts[args->all[i].opt].letter != 'i')
+			continue;
+		if (m->inherit.count == INHERIT_MAX) {
+			fprintf(stderr, "%s: more than %u groups\n", img->name,
+				INHERIT_MAX);
+			return R3_EXIT_FAILED;
+		}
+		if (btrfs_find_group(img, args->all[i].value,
+				     &m->groups[m->inherit.count++]))
+			return R3_EXIT_FAILED;
+	}
+	return 0;
+}
 
-	if (!ret)
-		ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
+/* Make what the arguments from @first on name, as @m says. */
+static int make(struct make *m, const struct r3_args *args, unsigned first)
+{
+	struct btrfs_image img;
+	int ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
+
 	if (ret)
 		return ret;
-	m.fs = img.fs;
-	return btrfs_save_image(&img, make_all(&m, args, 1));
+	m->fs = img.fs;
+	ret = find_groups(m, &img, args);
+	if (!ret && first == 2)
+		ret = btrfs_find_subvol(img.fs, args->pos[1], &m->source);
+	if (!ret)
+		ret = make_all(m, args, first);
+	return btrfs_save_image(&img, ret);
+}
+
+static int run_create(const struct r3_args *args)
+{
+	struct make m = { 0 };
+
+	return make(&m, args, 1);
 }
 
 int r3_btrfs_cmd_snapshot(const struct r3_args *args)
 {
-	uint64_t groups[INHERIT_MAX];
 	struct make m = { .readonly = r3_cli_opt(args, "readonly") };
-	struct btrfs_image img;
-	int ret = parse_inherit(args, groups, &m.inherit);
 
-	if (!ret)
-		ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
-	if (ret)
-		return ret;
-	m.fs = img.fs;
-	ret = btrfs_find_subvol(img.fs, args->pos[1], &m.source);
-	if (!ret)
-		ret = make_all(&m, args, 2);
-	return btrfs_save_image(&img, ret);
+	return make(&m, args, 2);
 }
 
 /* ---- taking them away, marks ----------------------------------------------*/
