@@ -257,5 +257,7 @@ int mount_serve(struct mount *m)
 	flush_stop(m);
 	release_all(m);
 	sync_now(m);
+	r3_loop_close(m->loop);
+	close(signals.fd);
 	return err ? 1 : m->exit_code;
 }
