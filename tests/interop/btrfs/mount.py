@@ -175,6 +175,43 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -ec '
 """
 
 
+def damage(f):
+    """A bad block is EIO for who reads it, a line in the log, and no more."""
+    tree = f.path("damaged")
+    os.makedirs(tree)
+    marks = [os.urandom(4096) for _ in range(2)]
+    for i, mark in enumerate(marks):
+        with open(f"{tree}/{i}", "wb") as file:
+            file.write(mark * 20)
+    image = f.path("damage.img")
+    run(RING3, "btrfs", "mkfs", image, "--rootdir", tree)
+    with open(image, "r+b") as file:
+        at = file.read().find(marks[0])
+        file.seek(at + 3 * 4096)
+        file.write(b"oops")
+    where = f.path("mnt")
+    with open(f.path("log"), "w+") as log:
+        job = subprocess.Popen([RING3, "btrfs", "mount", "--foreground",
+                                "--read-only", image, where], stderr=log)
+        fuse.wait(lambda: os.path.exists(where + "/0"))
+        f.mounts.append(where)
+        try:
+            open(where + "/0", "rb").read()
+            raise AssertionError("damaged data was read")
+        except OSError as e:
+            assert e.errno == errno.EIO, e
+        with open(where + "/1", "rb") as file:
+            assert file.read() == marks[1] * 20
+        job.send_signal(signal.SIGINT)
+        assert job.wait(10) == 0
+        log.seek(0)
+        text = log.read()
+    f.mounts.remove(where)
+    assert "does not match its checksum" in text, text
+    assert not os.listdir(where)
+    print("ok: damage")
+
+
 def without_root(f):
     """In mount namespaces of their own, where /dev/fuse is for everybody, as
     it is on an ordinary system."""
@@ -208,6 +245,7 @@ def main():
     f = fuse.Folder()
     refused(f)
     ends(f)
+    damage(f)
     if os.geteuid() == 0:
         without_root(f)
     k = kernel.Kernel()
