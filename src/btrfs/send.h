@@ -101,6 +101,7 @@ int send_piece(struct send *s, const struct r3_btrfs_extent *x, uint64_t from,
 int send_run(struct send *s, uint64_t from, uint64_t to);
 int send_zeros(struct send *s, uint64_t from, uint64_t to);
 int send_flush(struct send *s);
+int send_truncate(struct send *s); /* to s->size */
 
 /* The receiver's name for a subvolume: what was received goes on under its
  * first one. */

@@ -192,6 +192,15 @@ static int send_extent(void *arg, const struct r3_btrfs_extent *x)
 	return send_piece(s, x, x->start, s->written);
 }
 
+int send_truncate(struct send *s)
+{
+	s->wrote = true;
+	send_begin(s, BTRFS_SEND_TRUNCATE);
+	send_put_path(s);
+	send_put_u64(s, BTRFS_A_SIZE, s->size);
+	return send_end(s);
+}
+
 int send_data(struct send *s, const struct r3_btrfs_stat *st)
 {
 	int err;
@@ -201,10 +210,5 @@ int send_data(struct send *s, const struct r3_btrfs_stat *st)
 	err = r3_btrfs_each_extent(s->fs, s->in, send_extent, s);
 	if (!err)
 		err = send_flush(s);
-	if (err || s->written == s->size)
-		return err;
-	send_begin(s, BTRFS_SEND_TRUNCATE);
-	send_put_path(s);
-	send_put_u64(s, BTRFS_A_SIZE, s->size);
-	return send_end(s);
+	return err || s->written == s->size ? err : send_truncate(s);
 }

@@ -219,7 +219,14 @@ static int send_change(struct send *s, const struct r3_btrfs_extent *x,
 	from = r3_max(r3_align_down(from, BTRFS_SECTOR), x->start);
 	if (reads_zero(x))
 		return send_zeros(s, from, to);
+	s->written = to;
 	return send_piece(s, x, from, to);
+}
+
+/* Inline data has the sector to itself. */
+static uint64_t end_of(const struct r3_btrfs_extent *x)
+{
+	return x->is_inline ? BTRFS_SECTOR : x->start + x->len;
 }
 
 /* Walk both lists of extents side by side. */
@@ -239,11 +246,11 @@ static int send_changes(struct send *s, const struct extents *o, uint64_t osize,
 			j++;
 			continue;
 		}
-		while (i < o->x.n && o->x.p[i].start + o->x.p[i].len <= at)
+		while (i < o->x.n && end_of(&o->x.p[i]) <= at)
 			i++;
 		if (i < o->x.n && at < osize) {
 			a = &o->x.p[i];
-			next = r3_min(next, a->start + a->len);
+			next = r3_min(next, end_of(a));
 		}
 		/* What the extent holds past the old end is not what was read
 		 * there. */
@@ -268,16 +275,15 @@ static int update_data(struct diff *d, struct r3_btrfs_inode old,
 	s->size = (uint64_t)is->st.st_size;
 	if (!err)
 		err = r3_btrfs_each_extent(s->fs, s->in, keep_extent, &n);
-	/* The size first: what lies past it must not come back. */
-	if (!err && osize != s->size) {
-		send_begin(s, BTRFS_SEND_TRUNCATE);
-		send_put_path(s);
-		send_put_u64(s, BTRFS_A_SIZE, s->size);
-		s->wrote = true;
-		err = send_end(s);
-	}
+	s->written = 0;
+	/* A smaller size first: what lies past it must not come back. */
+	if (!err && s->size < osize)
+		err = send_truncate(s);
 	if (!err)
 		err = send_changes(s, &o, osize, &n);
+	if (!err && s->size > osize && (s->written < s->size ||
+					s->opts->no_data))
+		err = send_truncate(s);
 	vec_free(&o.x);
 	vec_free(&n.x);
 	return err;
@@ -402,7 +408,8 @@ static int update_inode(struct diff *d, const struct inode *o)
 		err = send_end(s);
 	}
 	if (!err && !S_ISLNK(is.st.st_mode) &&
-	    (s->wrote || was.st.st_mode != is.st.st_mode)) {
+	    ((s->wrote && is.st.st_mode & (S_ISUID | S_ISGID)) ||
+	     was.st.st_mode != is.st.st_mode)) {
 		send_begin(s, BTRFS_SEND_CHMOD);
 		send_put_path(s);
 		send_put_u64(s, BTRFS_A_MODE, is.st.st_mode & 07777);
