@@ -41,7 +41,7 @@ struct btrfs_refs {
 	struct head **heads;
 	struct ref **refs;
 	size_t heads_size, refs_size; /* powers of 2 */
-	size_t head_count, ref_count;
+	size_t head_count, ref_count; /* in the tables */
 	size_t waiting; /* heads that are touched */
 	struct btrfs_extent extent; /* the one at work */
 	struct btrfs_extent looked; /* the one last looked up */
@@ -386,8 +386,7 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 
 size_t btrfs_refs_count(const struct r3_btrfs *fs)
 {
-	return fs->refs->waiting > fs->refs->ref_count ? fs->refs->waiting
-						       : fs->refs->ref_count;
+	return fs->refs->waiting + fs->refs->ref_count;
 }
 
 /* ---- space that changes with them ----------------------------------------- */

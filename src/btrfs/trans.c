@@ -216,7 +216,7 @@ static int make_room(struct r3_btrfs *fs, unsigned items,
 		     enum btrfs_purpose purpose)
 {
 	int err = ready(fs, commit_blocks(fs) + pending_blocks(fs) +
-			    least(fs, items, BTRFS_USES));
+			    least(fs, items, purpose));
 
 	if (err != -ENOSPC)
 		return err;

@@ -2,19 +2,21 @@
 /*
  * churn.c - changes an image in ways that are hard on its space and references
  *
- *	churn IMAGE share|unshare|holes|plug|fill SEED
+ *	churn IMAGE share|unshare|holes|plug|fill|inline SEED
  *
  * share: one file's extents in many places of many files, under snapshots;
  * unshare: all of that goes, in random order; holes: thousands of small
  * extents, every other of which goes; plug: the others go; fill: to the last
- * byte, half of it gone, full again, all gone.  space.py has the judges.
+ * byte, half of it gone, full again, all gone; inline: the same with files in
+ * tree blocks, and a snapshot that keeps the first half.  space.py has the
+ * judges.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ring3/btrfs.h"
 
-enum { FILES = 12, SUBVOLS = 4, SNAPSHOTS = 12, CLONES = 2500, SMALL = 5000,
+enum { FILES = 12, SUBVOLS = 4, SNAPSHOTS = 12, CLONES = 1500, SMALL = 4000,
        BASE = 96 /* sectors */, SPREAD = 400 };
 
 static struct r3_btrfs *fs;
@@ -183,8 +185,8 @@ static void holes(void)
 	remove_every("small%u", SMALL, 0, 2);
 }
 
-/* Until there is no space; how many files that made. */
-static unsigned fill_up(const char *fmt)
+/* Files of @size bytes until there is no space; how many that made. */
+static unsigned fill_up(const char *fmt, size_t size)
 {
 	for (unsigned n = 0;; n++) {
 		const struct r3_btrfs_new new = { .mode = S_IFREG | 0644 };
@@ -196,8 +198,8 @@ static unsigned fill_up(const char *fmt)
 		if (err == -ENOSPC)
 			return n;
 		must(err);
-		scribble(sizeof(buf));
-		err = r3_btrfs_write(fs, in, 0, buf, sizeof(buf));
+		scribble(size);
+		err = r3_btrfs_write(fs, in, 0, buf, size);
 		if (err == -ENOSPC)
 			return n + 1;
 		must(err);
@@ -206,18 +208,60 @@ static unsigned fill_up(const char *fmt)
 
 static void fill(void)
 {
-	unsigned n = fill_up("full%u"), m;
+	unsigned n = fill_up("full%u", sizeof(buf)), m;
 
 	must(r3_btrfs_sync(fs));
 	remove_every("full%u", n, 0, 2);
 	must(r3_btrfs_sync(fs));
-	m = fill_up("more%u");
+	m = fill_up("more%u", sizeof(buf));
 	must(r3_btrfs_sync(fs));
 	printf("%u files, then %u\n", n, m);
 	remove_every("full%u", n, 1, 2);
 	remove_every("more%u", m, 0, 1);
 	must(r3_btrfs_sync(fs));
-	if (fill_up("last%u") < n - 2) {
+	if (fill_up("last%u", sizeof(buf)) < n - 2) {
+		fprintf(stderr, "space has been lost\n");
+		exit(1);
+	}
+}
+
+/* Names may stay where a snapshot shares their tree blocks and none are left
+ * to copy them to. */
+static void remove_what_can(const char *fmt, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char name[32];
+		int len = snprintf(name, sizeof(name), fmt, i);
+		int err = r3_btrfs_unlink(fs, top, name, (size_t)len);
+
+		if (err != -ENOENT && err != -ENOSPC)
+			must(err);
+	}
+}
+
+static void fill_inline(void)
+{
+	unsigned n = fill_up("full%u", 1600), m, left;
+	bool more = true;
+	uint64_t id;
+
+	must(r3_btrfs_sync(fs));
+	remove_every("full%u", n, 0, 2);
+	must(r3_btrfs_snapshot(fs, R3_BTRFS_TOP, top, "snap", 4, true, NULL,
+			       &id));
+	m = fill_up("more%u", 1600);
+	remove_what_can("full%u", n);
+	must(r3_btrfs_sync(fs));
+	must(r3_btrfs_subvol_delete(fs, id));
+	while (more)
+		must(r3_btrfs_clean(fs, 100, &more));
+	must(r3_btrfs_sync(fs));
+	remove_what_can("full%u", n);
+	remove_what_can("more%u", m);
+	must(r3_btrfs_sync(fs));
+	left = fill_up("last%u", 1600);
+	printf("%u files, %u under a snapshot, then %u\n", n, m, left);
+	if (left < n - n / 20) {
 		fprintf(stderr, "space has been lost\n");
 		exit(1);
 	}
@@ -234,7 +278,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} modes[] = { { "share", share }, { "unshare", unshare },
-		      { "holes", holes }, { "plug", plug }, { "fill", fill } };
+		      { "holes", holes }, { "plug", plug }, { "fill", fill },
+		      { "inline", fill_inline } };
 	const struct r3_btrfs_options o = { .write = true };
 	struct r3_btrfs_dev *dev;
 	struct r3_btrfs_why why = { 0 };
