@@ -19,7 +19,7 @@
  * do_walk_down(), walk_up_proc()), and it can go on where this stopped, and the
  * other way round: drop_level and drop_progress in the ROOT_ITEM name the node,
  * whose users are this tree alone, and the first of its children that was not
- * dropped.  SHARE may be interrupted too; what it has done is seen by the marks.
+ * dropped.  SHARE may be interrupted too; the marks tell what it has done.
  *
  * Nothing changes a dead tree's blocks, so between operations the path is kept
  * as addresses.

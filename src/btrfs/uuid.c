@@ -3,9 +3,9 @@
  * uuid.c - the uuid tree: from a uuid to the subvolumes that have it
  *
  * One item holds all their numbers: a read-only snapshot of a received
- * subvolume has its received uuid too.  A file system that no kernel has mounted
- * yet, or only one from before 3.12, may lack the tree, or some of it; the super
- * block tells.
+ * subvolume has its received uuid too.  A file system that no kernel has
+ * mounted yet, or only one from before 3.12, may lack the tree, or some of it;
+ * the super block tells.
  */
 #include "subvol.h"
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ring3 makes, snapshots and deletes subvolumes; the kernel and btrfs-progs see
-the same ones, go on where ring3 stopped deleting, and the other way round."""
+"""ring3 makes, snapshots and deletes subvolumes; the kernel and btrfs-progs
+see the same ones, go on where ring3 stopped deleting, and the other way round.
+"""
 import json
 import os
 import re

@@ -22,7 +22,7 @@ enum {
 	SIZE = 192 << 20,
 	FILES = 420,
 	SUBVOLS = 24,
-	STEPS = 1500,
+	STEPS = 1000,
 	VALUE_MAX = 3000,
 	DATA_MAX = 40000,
 };
