@@ -105,39 +105,67 @@ static void keep_opt(struct parse *p, int opt, const char *value)
 	p->args.all[p->args.all_count++].value = value;
 }
 
+/* An option's value: what is joined to it, or else the next word. */
+static int one_value(struct parse *p, const struct r3_cmd *cmd, int opt,
+		     const char *joined, int argc, char **argv, int *at)
+{
+	if (joined) {
+		keep_opt(p, opt, joined);
+		return 0;
+	}
+	if (*at + 1 >= argc)
+		return problem(p, cmd, "'%s' needs a value: %s", argv[*at],
+			       cmd->opts[opt].arg);
+	keep_opt(p, opt, argv[++*at]);
+	return 0;
+}
+
+/* "--name", "--name=value" or "--name value" */
+static int long_opt(struct parse *p, const struct r3_cmd *cmd, int argc,
+		    char **argv, int *at)
+{
+	const char *word = argv[*at], *eq = strchr(word, '=');
+	int opt = find_opt(cmd, word + 2, eq ? (size_t)(eq - word - 2)
+					     : strlen(word + 2));
+
+	if (opt == -2)
+		return problem(p, cmd, "'%s' could be several options; "
+			       "write more of it", word);
+	if (opt < 0)
+		return problem(p, cmd, "there is no option '%s'", word);
+	if (cmd->opts[opt].arg)
+		return one_value(p, cmd, opt, eq ? eq + 1 : NULL, argc, argv,
+				 at);
+	if (eq)
+		return problem(p, cmd, "'%.*s' takes no value",
+			       (int)(eq - word), word);
+	keep_opt(p, opt, "");
+	return 0;
+}
+
+/* "-a", "-ab", "-f value" or "-fvalue"; POSIX, Utility Syntax Guidelines */
+static int short_opts(struct parse *p, const struct r3_cmd *cmd, int argc,
+		      char **argv, int *at)
+{
+	for (const char *c = argv[*at] + 1; *c; c++) {
+		int opt = find_letter(cmd, *c);
+
+		if (opt < 0)
+			return problem(p, cmd, "there is no option '-%c'", *c);
+		if (cmd->opts[opt].arg)
+			return one_value(p, cmd, opt, c[1] ? c + 1 : NULL,
+					 argc, argv, at);
+		keep_opt(p, opt, "");
+	}
+	return 0;
+}
+
 /* One word that begins with '-'.  *@at may move on to the option's value. */
 static int one_opt(struct parse *p, const struct r3_cmd *cmd, int argc,
 		   char **argv, int *at)
 {
-	const char *word = argv[*at], *eq = NULL, *value = "";
-	int opt;
-
-	if (word[1] == '-') {
-		eq = strchr(word, '=');
-		opt = find_opt(cmd, word + 2,
-			       eq ? (size_t)(eq - word - 2) : strlen(word + 2));
-		if (opt == -2)
-			return problem(p, cmd, "'%s' could be several options; "
-				       "write more of it", word);
-	} else {
-		opt = word[2] ? -1 : find_letter(cmd, word[1]);
-	}
-	if (opt < 0)
-		return problem(p, cmd, "there is no option '%s'", word);
-	if (cmd->opts[opt].arg) {
-		if (eq)
-			value = eq + 1;
-		else if (*at + 1 < argc)
-			value = argv[++*at];
-		else
-			return problem(p, cmd, "'%s' needs a value: %s", word,
-				       cmd->opts[opt].arg);
-	} else if (eq) {
-		return problem(p, cmd, "'%.*s' takes no value",
-			       (int)(eq - word), word);
-	}
-	keep_opt(p, opt, value);
-	return 0;
+	return argv[*at][1] == '-' ? long_opt(p, cmd, argc, argv, at)
+				   : short_opts(p, cmd, argc, argv, at);
 }
 
 static bool is_help(const char *word)
@@ -207,6 +235,16 @@ static int read_words(struct parse *p, const struct r3_cmd *cmd, int argc,
 	return 0;
 }
 
+/* Each letter of a word may be an option. */
+static size_t opts_bound(int argc, char **argv)
+{
+	size_t n = 1;
+
+	for (int i = 0; i < argc; i++)
+		n += strlen(argv[i]);
+	return n;
+}
+
 int r3_cli_main(const struct r3_cmd *root, int argc, char **argv)
 {
 	const struct r3_cmd *cmd = root;
@@ -214,7 +252,8 @@ int r3_cli_main(const struct r3_cmd *root, int argc, char **argv)
 	int at = 1, ret = R3_EXIT_FAILED;
 
 	if (p)
-		p->args.all = calloc((size_t)argc + 1, sizeof(*p->args.all));
+		p->args.all = calloc(opts_bound(argc, argv),
+				     sizeof(*p->args.all));
 	if (!p || !p->args.all) {
 		fputs("out of memory\n", stderr);
 		goto out;

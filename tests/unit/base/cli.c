@@ -16,8 +16,8 @@ static int run(const struct r3_args *args)
 
 static const struct r3_opt opts[] = {
 	{ "json", NULL, "as JSON", 'j' },
-	{ "file", "FILE", "a file", 0 },
-	{ "fill", NULL, "fill it", 0 },
+	{ "file", "FILE", "a file", 'f' },
+	{ "fill", NULL, "fill it", 'l' },
 	{ 0 },
 };
 static const struct r3_cmd subs[] = {
@@ -53,6 +53,18 @@ static void understands(void **state)
 		  0 },
 		{ "its letter", { "t", "device", "show", "-j" }, 7, "", NULL,
 		  0 },
+		{ "letters in one", { "t", "device", "show", "-lj" }, 7, "",
+		  NULL, 0 },
+		{ "a letter's value", { "t", "device", "show", "-f", "a" }, 7,
+		  NULL, "a", 0 },
+		{ "joined to it", { "t", "device", "show", "-fa" }, 7, NULL,
+		  "a", 0 },
+		{ "and behind others", { "t", "device", "show", "-ljf", "a" },
+		  7, "", "a", 0 },
+		{ "no value is left", { "t", "device", "show", "-jf" }, 2, 0,
+		  0, 0 },
+		{ "one letter unknown", { "t", "device", "show", "-jx" }, 2,
+		  0, 0, 0 },
 		{ "shortened option", { "t", "device", "show", "--js" }, 7, "",
 		  NULL, 0 },
 		{ "ambiguous option", { "t", "device", "show", "--fi" }, 2, 0,
