@@ -442,6 +442,11 @@ static int groups_load(struct r3_btrfs *fs)
 		if (err)
 			break;
 		item = c.data;
+		if (le64(item->flags) != m->type) {
+			err = btrfs_fail(fs, -EUCLEAN, "%s: not of its chunk's "
+					 "type", btrfs_cursor_where(&c).s);
+			break;
+		}
 		err = btrfs_group_add(fs, m->logical, m->length,
 				      le64(item->flags), &g);
 		if (!err)

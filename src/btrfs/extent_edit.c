@@ -170,6 +170,39 @@ int btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	return 0;
 }
 
+static int miscounted(struct r3_btrfs *fs, const struct btrfs_extent *x)
+{
+	return btrfs_fail(fs, -EUCLEAN, "tree extent: extent %llu has more "
+			  "references than it counts",
+			  (unsigned long long)x->bytenr);
+}
+
+/* An item that goes leaves no reference behind, in it or keyed; simple quotas'
+ * note of who made the extent goes with it. */
+static int none_left(struct r3_btrfs *fs, const struct btrfs_extent *x)
+{
+	uint32_t owner = x->size > x->head && x->buf[x->head] ==
+						      BTRFS_EXTENT_OWNER_REF
+				 ? (uint32_t)sizeof(struct btrfs_inline_ref)
+				 : 0;
+	struct btrfs_cursor c;
+	bool more;
+	int err;
+
+	if (x->size != x->head + owner)
+		return miscounted(fs, x);
+	if (!x->keyed)
+		return 0;
+	btrfs_cursor_init(&c, fs, &fs->extent);
+	err = btrfs_cursor_seek(&c, KEY(x->bytenr, BTRFS_TREE_BLOCK_REF, 0));
+	more = !err && c.key.objectid == x->bytenr &&
+	       c.key.type < BTRFS_BLOCK_GROUP_ITEM;
+	btrfs_cursor_fini(&c);
+	if (err && err != -ENOENT)
+		return err;
+	return more ? miscounted(fs, x) : 0;
+}
+
 int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x)
 {
 	struct btrfs_extent_item item = { to_le64(x->refs),
@@ -179,6 +212,8 @@ int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x)
 	struct btrfs_spot spot;
 	int err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
 
+	if (!err && !x->refs)
+		err = none_left(fs, x);
 	if (err)
 		return err;
 	if (!x->refs)
@@ -447,7 +482,10 @@ int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 				err = keyed_change(fs, tree, r, key, delta);
 		}
 	}
-	if (!err)
-		x->refs += (uint64_t)delta;
-	return err;
+	if (err)
+		return err;
+	if (delta < 0 && x->refs < (uint64_t)-delta)
+		return miscounted(fs, x);
+	x->refs += (uint64_t)delta;
+	return 0;
 }

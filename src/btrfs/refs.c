@@ -448,7 +448,8 @@ static int account(struct r3_btrfs *fs, const struct head *h, bool came)
 	uint64_t used = le64(fs->super.bytes_used);
 
 	if (!g || h->len > g->start + g->len - h->bytenr ||
-	    (!came && (g->used < h->len || used < h->len)))
+	    (came ? h->len > g->len - g->used
+		  : g->used < h->len || used < h->len))
 		return btrfs_fail(fs, -EUCLEAN, "extent %llu does not fit its "
 				  "block group", (unsigned long long)h->bytenr);
 	g->used += came ? h->len : -h->len;

@@ -421,6 +421,66 @@ static void group_tree(void **state)
 	against_model(*state, 16384, true);
 }
 
+/* Block groups of every kind until the device is full; the checker wants chunk,
+ * device and block group items, and free space, to agree. */
+static void groups_of_every_kind(void **state)
+{
+	struct world *w = *state;
+	unsigned made[BTRFS_KINDS] = { 0 };
+	uint64_t left;
+	int err = 0;
+
+	make(w, 16384, false);
+	for (unsigned i = 0; !err; i++) {
+		enum btrfs_kind kind = i % BTRFS_KINDS;
+
+		ok(w, btrfs_trans_start(w->fs, 40, BTRFS_USES));
+		left = w->fs->space->holes;
+		err = btrfs_group_make(w->fs, kind);
+		if (!err) {
+			made[kind]++;
+			assert_true(w->fs->space->holes < left);
+		}
+		ok(w, btrfs_trans_end(w->fs, 0));
+		if (i % 2)
+			ok(w, btrfs_trans_commit(w->fs));
+	}
+	assert_int_equal(err, -ENOSPC);
+	for (unsigned k = 0; k < BTRFS_KINDS; k++)
+		assert_true(made[k]);
+	ok(w, btrfs_trans_commit(w->fs));
+	no_problems(w);
+	r3_btrfs_close(w->fs);
+}
+
+/* Bytes that this says are left can be had, to the last extent of @min. */
+static void data_to_the_last_byte(void **state)
+{
+	struct world *w = *state;
+	uint64_t bytenr, len, sum = 0, left;
+	int err = 0;
+
+	make(w, 16384, false);
+	ok(w, btrfs_trans_start(w->fs, 1, BTRFS_USES));
+	left = btrfs_data_left(w->fs);
+	assert_true(left > IMAGE / 4 && left < IMAGE);
+	while (!err) {
+		err = btrfs_alloc_data(w->fs, 8 * R3_MIB, BTRFS_SECTOR,
+				       &bytenr, &len);
+		sum += err ? 0 : len;
+	}
+	assert_int_equal(err, -ENOSPC);
+	assert_true(sum <= left);
+	/* what rounding to stripes and super blocks may cost */
+	assert_true(left - sum < 4 * R3_MIB);
+	ok(w, btrfs_trans_end(w->fs, 0));
+	ok(w, btrfs_trans_commit(w->fs));
+	/* nobody referred to it */
+	assert_true(btrfs_data_left(w->fs) >= sum);
+	no_problems(w);
+	r3_btrfs_close(w->fs);
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -449,6 +509,8 @@ int main(void)
 		cmocka_unit_test(nodes_of_16k),
 		cmocka_unit_test(nodes_of_64k),
 		cmocka_unit_test(group_tree),
+		cmocka_unit_test(groups_of_every_kind),
+		cmocka_unit_test(data_to_the_last_byte),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
