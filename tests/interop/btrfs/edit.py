@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Trees that ring3 changed at random: btrfs check finds nothing, and the kernel
-reads, changes and deletes what is in them."""
+reads, changes and deletes what is in them.  And images that ring3 can read but
+not change: it says why."""
 import glob
 import os
 import subprocess
@@ -10,6 +11,11 @@ import kernel
 from kernel import BUILD, ring3, run
 
 SEEDS = (0, 1)
+REFUSED = (
+    (["--mixed"], b"share block groups"),
+    (["-R", "^free-space-tree"], b"no free space tree"),
+    (["-O", "^skinny-metadata"], b"SKINNY_METADATA"),
+)
 
 
 def check(image):
@@ -33,8 +39,19 @@ def kernel_works_on(k, image):
     k.umount()
 
 
+def refuses(k):
+    for options, text in REFUSED:
+        image = k.image("refused", 256 << 20, *options)
+        done = subprocess.run([kernel.RING3, "btrfs", "mkdir", image, "/new"],
+                              stderr=subprocess.PIPE)
+        assert done.returncode == 1 and text in done.stderr, done
+        ring3("check", image)
+        os.unlink(image)
+
+
 def main():
     k = kernel.Kernel()
+    refuses(k)
     test = os.path.join(BUILD, "tests/unit/btrfs/test_btrfs_edit")
     for seed in SEEDS:
         subprocess.run([test, k.dir, str(seed)], check=True,
