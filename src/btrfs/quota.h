@@ -2,7 +2,9 @@
 /*
  * quota.h - what the files of the quota groups share
  *
- *	quota.c		groups and relations in memory, limits, the commit
+ *	quota.c		what changes groups, and the commit
+ *	quota_table.c	groups, relations and subvolumes in memory
+ *	quota_limit.c	limits, and what may still come
  *	quota_admin.c	what people ask for: enable, assign, limit, show
  *	quota_live.c	what changed since the last commit, counted
  *	quota_view.c	  and which subvolumes reach it, before and after
@@ -77,6 +79,12 @@ static inline unsigned quota_level(uint64_t id)
 	return (unsigned)(id >> BTRFS_QGROUP_LEVEL_SHIFT);
 }
 
+static inline bool quota_is_limited(const struct quota_group *g)
+{
+	return g->max_rfer != R3_BTRFS_QGROUP_NONE ||
+	       g->max_excl != R3_BTRFS_QGROUP_NONE;
+}
+
 /* "1/100" */
 struct quota_text {
 	char s[32];
@@ -96,6 +104,14 @@ size_t quota_relations_of(const struct btrfs_quota *q, uint64_t member);
 bool quota_related(const struct btrfs_quota *q, uint64_t member,
 		   uint64_t group);
 
+/* In memory only.  The group is made if need be; NULL or false: no memory. */
+struct quota_group *quota_group_put(struct btrfs_quota *q, uint64_t id);
+void quota_group_take(struct btrfs_quota *q, struct quota_group *g);
+bool quota_relation_put(struct btrfs_quota *q, uint64_t member,
+			uint64_t group);
+void quota_relation_take(struct btrfs_quota *q, uint64_t member,
+			 uint64_t group);
+bool quota_subvol_put(struct btrfs_quota *q, struct quota_subvol subvol);
 /* @id and every group above it, each once; false: no memory. */
 typedef VEC(uint64_t) quota_ids;
 bool quota_ancestors(const struct btrfs_quota *q, uint64_t id,

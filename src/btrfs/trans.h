@@ -350,7 +350,7 @@ int btrfs_csums_insert(struct r3_btrfs *fs, uint64_t logical,
 		       const uint8_t *sums, size_t sectors);
 int btrfs_csums_remove(struct r3_btrfs *fs, uint64_t logical, uint64_t len);
 
-/* ---- quotas (quota.c, quota_count.c) --------------------------------------*/
+/* ---- quotas (quota.c; quota.h) --------------------------------------------*/
 
 bool btrfs_quota_on(const struct r3_btrfs *fs);
 /* May @subvol take so much more?  Before the operation's first change.  What is
