@@ -389,6 +389,14 @@ static bool kills(struct mount *m, struct r3_btrfs_inode in, int set)
 	return !r3_btrfs_stat(m->fs, in, &st) && !S_ISDIR(st.st.st_mode);
 }
 
+/* The kernel writes the times of an inode that it is about to forget, and that
+ * has no name: nobody will see them. */
+static bool is_vain(const struct node *n, int set)
+{
+	return n->held && !(set & ~(FUSE_SET_ATTR_CTIME |
+				    FUSE_SET_ATTR_MTIME));
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		       int set, struct fuse_file_info *fi)
 {
@@ -400,6 +408,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	int err = n ? 0 : -ESTALE;
 
 	(void)fi;
+	if (!err && is_vain(n, set))
+		a.set = set = 0;
 	if (!err && set & FUSE_SET_ATTR_SIZE)
 		err = r3_btrfs_truncate(m->fs, in, (uint64_t)st->st_size);
 	if (!err && set & FUSE_SET_ATTR_MODE)

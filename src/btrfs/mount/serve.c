@@ -23,7 +23,7 @@
 #include "ring3/server.h"
 
 enum {
-	BATCH = 64,	 /* requests, before fsyncs that wait get theirs */
+	BATCH = 64, /* requests, before fsyncs that wait get their commit */
 	IDLE_MS = 1000,
 	CLEAN_MS = 10,	 /* between two steps of cleaning */
 	CLEAN_BLOCKS = 256,
@@ -120,19 +120,30 @@ void mount_fail(struct mount *m, fuse_req_t req, int err)
 	fuse_reply_err(req, -err);
 }
 
+/* The next request; 1, 0: unmounted, -EAGAIN: there is none. */
+static int one_request(struct mount *m)
+{
+	int n = fuse_session_receive_buf(m->session, &m->in);
+
+	if (n <= 0)
+		return n;
+	fuse_session_process_buf(m->session, &m->in);
+	m->requests++;
+	return 1;
+}
+
+/* One, as most come alone and a look for a second costs as much as the loop's.
+ * But a commit is for all who wait. */
 static void requests_ready(void *arg, uint32_t events)
 {
 	struct mount *m = arg;
-	int n = 1;
+	unsigned count = 0;
+	int n;
 
 	(void)events;
-	for (unsigned i = 0; i < BATCH && n > 0; i++) {
-		n = fuse_session_receive_buf(m->session, &m->in);
-		if (n > 0) {
-			fuse_session_process_buf(m->session, &m->in);
-			m->requests++;
-		}
-	}
+	do {
+		n = one_request(m);
+	} while (n > 0 && ++count < BATCH && m->fsync_count);
 	if (m->fsync_count)
 		sync_now(m);
 	if (n == 0 || fuse_session_exited(m->session)) /* unmounted */
