@@ -5,7 +5,7 @@ each has the same result, and the trees are equal.
 
 mount_random.py [SEED [COUNT]].  Files stay open over their removal, two
 descriptors see one file, maps are written to.  In between the mount is made
-anew.
+anew, and a read-only snapshot of it all, which has to stay as it is.
 """
 import ctypes
 import errno
@@ -23,6 +23,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 DATA = random.Random(7).randbytes(1 << 20)
 NAMES = ["a", "b", "c", "d", "e", "long" * 50, "\u00e4\u6587", "f", "g"]
 FILE_MAX = 1 << 20
+SNAP = "snap."
 
 
 def check(value):
@@ -235,7 +236,7 @@ def op_lstat(w, r):
 
 def op_list(w, r):
     path = w.path(some_path(r)) if r.random() < .7 else w.root
-    return sorted(os.listdir(path))
+    return sorted(n for n in os.listdir(path) if not n.startswith(SNAP))
 
 
 def op_readlink(w, r):
@@ -265,8 +266,9 @@ def outcome(call, world, seed):
 
 
 def view(root):
-    """Trees, without the times that nobody has set."""
-    tree = kernel.kernel_view(root)
+    """Trees, without snapshots, and the times that nobody has set."""
+    tree = {name: entry for name, entry in kernel.kernel_view(root).items()
+            if not name.startswith(SNAP)}
     for entry in tree.values():
         if entry["mtime"] > 10**18:
             entry.pop("mtime")
@@ -293,7 +295,7 @@ def main():
         theirs = World(f.path("theirs"))
         os.mkdir(theirs.root)
     calls = [c for c, n in OPS for _ in range(n)]
-    done = {}
+    done, snaps = {}, {}
     for i in range(count):
         call, one = r.choice(calls), r.randrange(1 << 62)
         a, b = outcome(call, ours, one), outcome(call, theirs, one)
@@ -308,11 +310,16 @@ def main():
             theirs.close_all()
             f.unmount()
             run(RING3, "btrfs", "check", "--data", image)
+            snap = SNAP + str(i)
+            run(RING3, "btrfs", "snapshot", "-r", image, "/", "/" + snap)
+            snaps[snap] = view(theirs.root)
             f.mount(image, *args)
     ours.close_all()
     theirs.close_all()
     want = view(theirs.root)
     kernel.compare(want, view(ours.root), "the end")
+    for snap, then in snaps.items():
+        kernel.compare(then, view(ours.path(snap)), snap)
     f.unmount()
     run(RING3, "btrfs", "check", "--data", image)
     if k:
