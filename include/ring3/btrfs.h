@@ -118,6 +118,7 @@ struct r3_btrfs_info {
 	uint64_t default_subvol;
 	bool quota;
 	uint64_t bad_copies; /* copies of blocks found bad since opening */
+	uint64_t mended_copies; /* of them, written anew */
 };
 
 /* Return: 0 or why subvolumes could not be counted. */

@@ -494,6 +494,7 @@ int btrfs_write_logical(struct r3_btrfs *fs, uint64_t logical,
 	const uint8_t *p = data;
 	int err = 0;
 
+	fs->file_cached.logical = 0; /* it may be what is written over */
 	while (len && !err) {
 		const struct btrfs_chunk_map *m =
 			btrfs_chunk_find(fs, logical);

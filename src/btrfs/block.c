@@ -340,6 +340,18 @@ static bool expect_check(const struct btrfs_block *b,
 	return false;
 }
 
+void btrfs_mend(struct r3_btrfs *fs, uint64_t logical, unsigned copies,
+		const void *good, size_t len)
+{
+	const struct btrfs_chunk_map *m = btrfs_chunk_find(fs, logical);
+
+	for (unsigned i = 0; fs->trans && i < copies; i++) {
+		if (!fs->dev->ops->write(fs->dev, m->physical[i] +
+					 (logical - m->logical), good, len))
+			fs->mended_copies++;
+	}
+}
+
 static int block_read(struct r3_btrfs *fs, uint64_t logical,
 		      const struct btrfs_expect *e, struct btrfs_block *b)
 {
@@ -347,6 +359,7 @@ static int block_read(struct r3_btrfs *fs, uint64_t logical,
 	char why[256] = "", first[256] = "";
 	unsigned bad = 0;
 
+	/* copies are tried in order: the bad ones are those before */
 	if (!m || logical - m->logical > m->length - fs->nodesize ||
 	    m->length < fs->nodesize)
 		return btrfs_fail(fs, -EUCLEAN, "tree %s block %llu: no chunk "
@@ -362,6 +375,7 @@ static int block_read(struct r3_btrfs *fs, uint64_t logical,
 		else if (header_check(fs, b, logical, why, sizeof(why)) &&
 			 expect_check(b, e, why, sizeof(why))) {
 			fs->bad_copies += bad;
+			btrfs_mend(fs, logical, bad, b->data, fs->nodesize);
 			return 0;
 		}
 		if (!bad++)

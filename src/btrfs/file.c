@@ -205,33 +205,52 @@ int btrfs_data_verify(struct r3_btrfs *fs, uint64_t logical,
 	return err == -ENOENT ? 0 : err;
 }
 
+/* One copy of a range: 0 when it is good, 1 when it is bad. */
+static int read_copy(struct r3_btrfs *fs, unsigned copy, uint64_t logical,
+		     uint8_t *buf, size_t len)
+{
+	uint64_t bad;
+	bool ok = false;
+	int err = btrfs_read_logical(fs, logical, copy, buf, len);
+
+	if (!err)
+		err = btrfs_data_verify(fs, logical, buf, len, &ok, &bad);
+	if (!err && (ok || fs->opts.ignore_csum))
+		return 0;
+	return err == -EUCLEAN || err == -ENOMEM ? err : 1;
+}
+
 int btrfs_read_data(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		    uint64_t file_off, uint64_t logical, uint8_t *buf,
 		    size_t len)
 {
-	const struct btrfs_chunk_map *m = btrfs_chunk_find(fs, logical);
-	unsigned copies = m ? m->copies : 1;
-	uint64_t bad = logical;
-	bool ok = false;
-	int err;
+	int err = read_copy(fs, 0, logical, buf, len);
 
-	for (unsigned i = 0; i < copies; i++) {
-		err = btrfs_read_logical(fs, logical, i, buf, len);
-		if (!err)
-			err = btrfs_data_verify(fs, logical, buf, len, &ok,
-						&bad);
-		if (!err && (ok || fs->opts.ignore_csum))
-			return 0;
-		if (err == -EUCLEAN || err == -ENOMEM)
-			return err;
-		fs->bad_copies++;
+	/* Each copy may be bad somewhere else: sector by sector. */
+	for (size_t at = 0; err > 0 && at < len; at += BTRFS_SECTOR) {
+		const struct btrfs_chunk_map *m =
+			btrfs_chunk_find(fs, logical + at);
+		unsigned i = 0;
+
+		do
+			err = read_copy(fs, i, logical + at, buf + at,
+					BTRFS_SECTOR);
+		while (err > 0 && ++i < m->copies);
+		fs->bad_copies += i;
+		if (err < 0)
+			break;
+		if (err)
+			return btrfs_fail(fs, -EIO, "subvolume %llu inode %llu "
+					  "offset %llu: block %llu does not "
+					  "match its checksum",
+					  (unsigned long long)in.subvol,
+					  (unsigned long long)in.ino,
+					  (unsigned long long)(file_off + at),
+					  (unsigned long long)(logical + at));
+		btrfs_mend(fs, logical + at, i, buf + at, BTRFS_SECTOR);
+		err = at + BTRFS_SECTOR < len;
 	}
-	return btrfs_fail(fs, -EIO, "subvolume %llu inode %llu offset %llu: "
-			  "block %llu does not match its checksum",
-			  (unsigned long long)in.subvol,
-			  (unsigned long long)in.ino,
-			  (unsigned long long)(file_off + (bad - logical)),
-			  (unsigned long long)bad);
+	return err;
 }
 
 static int unpack_fail(struct r3_btrfs *fs, struct r3_btrfs_inode in,

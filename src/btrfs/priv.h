@@ -154,6 +154,12 @@ void btrfs_cache_sort_dirty(struct r3_btrfs *fs);
 /* All dirty blocks are on the device. */
 int btrfs_cache_clean(struct r3_btrfs *fs);
 
+/* The first @copies copies of a range in one chunk are bad, these bytes are
+ * good: on a volume opened for changes, write them there.  A failure only leaves
+ * it as it was. */
+void btrfs_mend(struct r3_btrfs *fs, uint64_t logical, unsigned copies,
+		const void *good, size_t len);
+
 /* One read of checked bytes that are no tree block: data, by copy. */
 int btrfs_read_logical(struct r3_btrfs *fs, uint64_t logical, unsigned copy,
 		       void *buf, size_t len);
@@ -290,7 +296,7 @@ struct r3_btrfs {
 	struct btrfs_block **dirty; /* not yet written, dirty_count */
 	unsigned hash_size, cache_count, cache_max, clock_room, clock_hand;
 	unsigned dirty_count, dirty_room;
-	uint64_t bad_copies;
+	uint64_t bad_copies, mended_copies;
 
 	uint8_t *file_buf; /* one extent, 2 x BTRFS_COMPRESSED_MAX */
 	struct {	   /* the decompressed extent held in it */

@@ -266,6 +266,7 @@ int r3_btrfs_get_info(struct r3_btrfs *fs, struct r3_btrfs_info *out)
 	if (err)
 		return err;
 	i.bad_copies = fs->bad_copies;
+	i.mended_copies = fs->mended_copies;
 	*out = i;
 	return 0;
 }
