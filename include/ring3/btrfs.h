@@ -601,9 +601,10 @@ struct r3_btrfs_receive_options {
  * @in: streams one after the other, to the end of the file
  *
  * A subvolume shows up complete or, after a failure or a crash, not at all.
- * Return: 0, -EPROTO (no stream, damaged, cut off), -ENOENT (its parent or a
- * clone source is not here; the text has the name and uuid), -EEXIST,
- * -EOPNOTSUPP (version), or as any change.
+ * Several streams may have made some when it fails.
+ * Return: 0, -EPROTO (no stream, damaged, cut off, or its commands do not fit;
+ * the text says where), -ENOENT (its parent or a clone source is not here; the
+ * text has the name and uuid), -EEXIST, -EOPNOTSUPP (version), or as any change.
  */
 int r3_btrfs_receive(struct r3_btrfs *fs, FILE *in,
 		     const struct r3_btrfs_receive_options *opts);
