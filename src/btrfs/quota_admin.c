@@ -238,13 +238,15 @@ static int tree_drop(struct r3_btrfs *fs)
 int r3_btrfs_quota_enable(struct r3_btrfs *fs)
 {
 	struct btrfs_quota *q = fs->quotas;
-	int err = 0;
+	int err;
 
 	if (!q)
 		return btrfs_fail(fs, -EROFS, "opened for reading only");
 	if (q->on)
 		return 0;
-	if (fs->quota.bytenr)
+	/* root items say who is there, and they follow at commit */
+	err = btrfs_trans_commit(fs);
+	if (!err && fs->quota.bytenr)
 		err = tree_drop(fs);
 	if (!err)
 		err = quota_load_subvols(fs, q);

@@ -573,6 +573,27 @@ static void left_behind(void **state)
 	free_world(w);
 }
 
+/* Whoever came, or went, since the last commit counts as well. */
+static void enabled_at_once(void **state)
+{
+	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
+	struct world *w = calloc(1, sizeof(*w));
+	struct limits l = { .id = 256 };
+	uint64_t id;
+
+	(void)state;
+	make_world(w, 1);
+	ok(w, r3_btrfs_subvol_create(w->fs, top, "gone", 4, NULL, &id));
+	ok(w, r3_btrfs_sync(w->fs));
+	ok(w, r3_btrfs_subvol_create(w->fs, top, "new", 3, NULL, &id));
+	ok(w, r3_btrfs_subvol_delete(w->fs, 256));
+	ok(w, r3_btrfs_quota_enable(w->fs));
+	assert_int_equal(group_of(w, id).rfer, NODE);
+	assert_int_equal(r3_btrfs_each_qgroup(w->fs, take_group, &l), 0);
+	op_reopen(w);
+	free_world(w);
+}
+
 static void random_operations(void **state)
 {
 	/* 13 found: a subvolume's number used again, after reopening, for
@@ -586,15 +607,16 @@ static void random_operations(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[R3_COUNT(limit_rows) + 4] = {
+	struct CMUnitTest tests[R3_COUNT(limit_rows) + 5] = {
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(rewrite),
 		cmocka_unit_test(full_group_takes_nothing),
 		cmocka_unit_test(left_behind),
+		cmocka_unit_test(enabled_at_once),
 	};
 
 	for (unsigned i = 0; i < R3_COUNT(limit_rows); i++)
-		tests[i + 4] = (struct CMUnitTest){
+		tests[i + 5] = (struct CMUnitTest){
 			.name = limit_rows[i].name, .test_func = limit,
 			.initial_state = (void *)&limit_rows[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
