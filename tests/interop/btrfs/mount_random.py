@@ -139,6 +139,24 @@ def allocate(fd, r):
 
 
 @on_fd
+def sparse_copy(fd, r):
+    """What cp --sparse copies: all of it, also what was just written."""
+    size, at, out = os.fstat(fd).st_size, 0, b""
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as e:
+            assert e.errno == errno.ENXIO
+            break
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        out += bytes(start - at) + os.pread(fd, end - start, start)
+        at = end
+    out += bytes(size - len(out))
+    assert out == os.pread(fd, size, 0), "data in a hole"
+    return hash(out)
+
+
+@on_fd
 def fsync(fd, r):
     os.fsync(fd)
 
@@ -251,7 +269,7 @@ def op_xattrs(w, r):
 
 
 OPS = [(op_create, 20), (op_open, 10), (op_close, 6), (write, 40), (read, 20),
-       (truncate, 8), (allocate, 8), (fsync, 2), (info, 8), (attributes, 10),
+       (truncate, 8), (allocate, 8), (sparse_copy, 5), (fsync, 2), (info, 8), (attributes, 10),
        (mapped, 6), (op_copy, 8), (op_mkdir, 12), (op_rmdir, 6),
        (op_unlink, 10), (op_link, 8), (op_symlink, 4), (op_mknod, 2),
        (op_rename, 16), (op_lstat, 10), (op_list, 4), (op_readlink, 3),
