@@ -238,7 +238,28 @@ int quota_live_snapshot(struct r3_btrfs *fs, uint64_t source, uint64_t id)
 
 /* ---- relations ----------------------------------------------------------- */
 
-/* What @member has is in its groups by way of no other member. */
+/* Is no subvolume of @member in one of @groups by another way?  *out; false:
+ * no memory. */
+static bool is_apart(const struct btrfs_quota *q, uint64_t member,
+		     const quota_ids *groups, bool *out)
+{
+	quota_ids up = { 0 };
+	bool ok = true;
+
+	*out = true;
+	for (size_t i = 0; ok && *out && i < q->subvols.n; i++) {
+		up.n = 0;
+		ok = quota_ancestors(q, q->subvols.p[i].id, &up);
+		if (!ok || !has_id(&up, member))
+			continue;
+		for (size_t k = 0; *out && k < groups->n; k++)
+			*out = !has_id(&up, groups->p[k]);
+	}
+	vec_free(&up);
+	return ok;
+}
+
+/* What @member has is in these groups by way of nothing else. */
 static void move_numbers(struct btrfs_quota *q, const quota_ids *groups,
 			 const struct quota_group *member, bool comes)
 {
@@ -277,6 +298,7 @@ int quota_live_relation(struct r3_btrfs *fs, uint64_t member, uint64_t group,
 	struct btrfs_quota *q = fs->quotas;
 	const struct quota_group *m = quota_group(q, member);
 	quota_ids groups = { 0 };
+	bool apart;
 	int err = 0;
 
 	if (q->recount || !m || !m->rfer)
@@ -285,10 +307,13 @@ int quota_live_relation(struct r3_btrfs *fs, uint64_t member, uint64_t group,
 		count_all(q);
 		return 0;
 	}
-	if (groups_between(q, member, group, &groups))
+	if (!groups_between(q, member, group, &groups) ||
+	    !is_apart(q, member, &groups, &apart))
+		err = no_memory(fs);
+	else if (apart)
 		move_numbers(q, &groups, m, comes);
 	else
-		err = no_memory(fs);
+		count_all(q);
 	vec_free(&groups);
 	return err;
 }

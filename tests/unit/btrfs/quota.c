@@ -547,6 +547,39 @@ static void full_group_takes_nothing(void **state)
 	free_world(w);
 }
 
+/* A group reaches a subvolume twice, and then once less. */
+static void two_ways(void **state)
+{
+	static const struct {
+		uint64_t member, group;
+		bool remove;
+	} steps[] = {
+		{ 258, R3_BTRFS_QGROUP(1, 5), false },
+		{ 258, G2, false },
+		{ R3_BTRFS_QGROUP(1, 5), G2, false },
+		{ 258, G2, true },
+		{ 258, G2, false },
+		{ R3_BTRFS_QGROUP(1, 5), G2, true },
+		{ 258, G2, true },
+	};
+	struct world *w = calloc(1, sizeof(*w));
+
+	(void)state;
+	make_world(w, 1);
+	make_groups(w);
+	ok(w, r3_btrfs_qgroup_create(w->fs, R3_BTRFS_QGROUP(1, 5)));
+	assert_int_equal(fill_up(w, 258, 64 * KIB, 640 * KIB), 640 * KIB);
+	ok(w, r3_btrfs_sync(w->fs));
+	for (unsigned i = 0; i < R3_COUNT(steps); i++) {
+		ok(w, (steps[i].remove ? r3_btrfs_qgroup_remove
+				       : r3_btrfs_qgroup_assign)(
+			w->fs, steps[i].member, steps[i].group));
+		op_sync(w);
+	}
+	op_reopen(w);
+	free_world(w);
+}
+
 /* Old kernels keep the group of a subvolume that is gone. */
 static void left_behind(void **state)
 {
@@ -607,16 +640,17 @@ static void random_operations(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[R3_COUNT(limit_rows) + 5] = {
+	struct CMUnitTest tests[R3_COUNT(limit_rows) + 6] = {
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(rewrite),
 		cmocka_unit_test(full_group_takes_nothing),
 		cmocka_unit_test(left_behind),
 		cmocka_unit_test(enabled_at_once),
+		cmocka_unit_test(two_ways),
 	};
 
 	for (unsigned i = 0; i < R3_COUNT(limit_rows); i++)
-		tests[i + 5] = (struct CMUnitTest){
+		tests[i + 6] = (struct CMUnitTest){
 			.name = limit_rows[i].name, .test_func = limit,
 			.initial_state = (void *)&limit_rows[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
