@@ -62,8 +62,11 @@ static int punch_step(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	if (err)
 		return err;
 	r.from = *from;
-	r.to = *from = reach;
-	return btrfs_replace_end(&r);
+	r.to = reach;
+	err = btrfs_replace_end(&r);
+	if (!err)
+		*from = reach;
+	return err;
 }
 
 static int punch(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
@@ -75,8 +78,11 @@ static int punch(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 	if (end >= size) /* the last sector goes whole */
 		end = btrfs_sectors(end);
 	err = zero_ends(fs, in, off, end, size, &from, &to);
-	while (!err && from < to)
-		err = punch_step(fs, in, &from, to);
+	while (!err && from < to) {
+		do {
+			err = punch_step(fs, in, &from, to);
+		} while (btrfs_replace_again(fs, err));
+	}
 	return err;
 }
 
@@ -198,12 +204,20 @@ static int prealloc(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		    uint64_t from, uint64_t to, uint64_t size, bool zero)
 {
 	struct run run;
-	int err = room(fs, in, from, to, zero);
+	int err;
 
+	/* Again is each step, not the whole: that would free some sectors each
+	 * time, which would be a reason for another time, for ever. */
+	do {
+		err = room(fs, in, from, to, zero);
+	} while (btrfs_replace_again(fs, err));
 	while (!err) {
 		err = find_run(fs, in, from, to, zero, &run);
-		if (!err)
+		if (err)
+			break;
+		do {
 			err = prealloc_step(fs, in, &run, size, &from);
+		} while (btrfs_replace_again(fs, err));
 	}
 	return err == -ENOENT ? 0 : err;
 }
@@ -213,9 +227,12 @@ static int allocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 {
 	uint64_t grow = mode & FALLOC_FL_KEEP_SIZE ? 0 : end, from, to;
 	struct r3_btrfs_stat st;
-	/* also for space behind the end: nothing follows inline data */
-	int err = btrfs_make_way(fs, in, INT64_MAX);
+	int err;
 
+	/* also for space behind the end: nothing follows inline data */
+	do {
+		err = btrfs_make_way(fs, in, INT64_MAX);
+	} while (btrfs_replace_again(fs, err));
 	if (!err && mode & FALLOC_FL_ZERO_RANGE) {
 		err = zero_ends(fs, in, off, end, size, &from, &to);
 		if (!err && from < to)
@@ -252,10 +269,7 @@ int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 	if (err)
 		return err;
 	size = (uint64_t)st.st.st_size;
-	do {
-		err = mode & FALLOC_FL_PUNCH_HOLE
-			      ? punch(fs, in, off, end, size)
-			      : allocate(fs, in, mode, off, end, size);
-	} while (btrfs_replace_again(fs, err));
-	return err;
+	return mode & FALLOC_FL_PUNCH_HOLE
+		       ? punch(fs, in, off, end, size)
+		       : allocate(fs, in, mode, off, end, size);
 }

@@ -358,7 +358,7 @@ static int quotas(struct run *r, const struct change *c)
 	case 6:
 		return r3_btrfs_qgroup_remove(r->fs, a, b);
 	default:
-		return r3_btrfs_qgroup_limit(r->fs, a, c->len[0] * UINT64_C(65536),
+		return r3_btrfs_qgroup_limit(r->fs, a, c->len[0] << 16,
 					     R3_BTRFS_QGROUP_NONE);
 	}
 }
@@ -490,6 +490,21 @@ static void reopen(struct run *r)
 	r->fs = NULL;
 }
 
+/* With $R3_FUZZ_TRACE set, what is done, to see what an input is about. */
+static int traced(struct run *r, struct change c)
+{
+	static int trace = -1;
+	int err = change(r, c);
+
+	if (trace < 0)
+		trace = getenv("R3_FUZZ_TRACE") != NULL;
+	if (trace)
+		fprintf(stderr, "%u/%u %u %u %u: %d %s\n", c.kind % 9u,
+			c.kind / 9u, c.a, c.b, c.c, err,
+			err ? r3_btrfs_why(r->fs) : "");
+	return err;
+}
+
 static void changes(struct run *r, const uint8_t *in, size_t size)
 {
 	struct change c;
@@ -500,7 +515,7 @@ static void changes(struct run *r, const uint8_t *in, size_t size)
 		if (c.kind == 255)
 			failing.left = c.a + 1u;
 		else
-			judge(r, change(r, c));
+			judge(r, traced(r, c));
 		in += sizeof(c);
 		size -= sizeof(c);
 	}
@@ -519,11 +534,12 @@ static bool is_clean(struct run *r)
 	return clean;
 }
 
-static void run(struct run *r, bool damages, const uint8_t *in, size_t size)
+static void run(struct run *r, bool damages, bool plain, const uint8_t *in,
+		size_t size)
 {
 	struct r3_btrfs_why why;
 
-	r->clean = !damages || is_clean(r);
+	r->clean = !damages || (plain && is_clean(r));
 	if (base_open(r->base, &failing.dev, true, &r->fs, &why))
 		return;
 	changes(r, in, size);
@@ -538,7 +554,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	struct damage d;
 	struct base *b;
 	unsigned count;
-	bool damages;
+	bool damages, plain = true;
 
 	if (size < 2)
 		return 0;
@@ -551,7 +567,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	size -= 2;
 	for (; count && size >= sizeof(d); count--) {
 		memcpy(&d, in, sizeof(d));
-		base_damage(b, &d);
+		plain &= base_damage(b, &d);
 		in += sizeof(d);
 		size -= sizeof(d);
 	}
@@ -560,7 +576,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	failing.dev = (struct r3_btrfs_dev){ &failing_ops, b->size };
 	failing.left = FAIL_NEVER;
 	failing.failed = false;
-	run(&r, damages, in, size);
+	run(&r, damages, plain, in, size);
 	r3_btrfs_dev_close(failing.below);
 	base_reset(b);
 	return 0;
