@@ -56,6 +56,74 @@ static int unmount(const char *dir, bool lazy)
 	return errno == EPERM ? run_fusermount(dir, lazy) : -errno;
 }
 
+/* ---- what is mounted -------------------------------------------------------*/
+
+/* \040 and the like, as /proc/self/mountinfo writes blanks. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = 0;
+}
+
+/* Calls @each for every mount of ours. */
+static int each_mount(void (*each)(void *arg, const char *dir,
+				   const char *image, const char *dev),
+		      void *arg)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char dir[4096], type[64], image[4096], dev[MOUNT_DEV_MAX];
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &size, f) > 0) {
+		char *dash = strstr(line, " - ");
+
+		if (!dash ||
+		    sscanf(line, "%*s %*s %31s %*s %4095s", dev, dir) != 2 ||
+		    sscanf(dash, " - %63s %4095s", type, image) != 2 ||
+		    strcmp(type, "fuse." MOUNT_SUBTYPE))
+			continue;
+		unescape(dir);
+		unescape(image);
+		each(arg, dir, image, dev);
+	}
+	free(line);
+	fclose(f);
+	return 0;
+}
+
+struct mounts {
+	const char *dir, *of; /* of: count those of this image, or NULL */
+	char image[4096];     /* that is mounted on dir; "": none */
+	char dev[MOUNT_DEV_MAX];
+	unsigned count;
+};
+
+static void look_at_mount(void *arg, const char *dir, const char *image,
+			  const char *dev)
+{
+	struct mounts *m = arg;
+
+	if (m->of) {
+		m->count += !strcmp(image, m->of);
+	} else if (!strcmp(dir, m->dir)) { /* the last one is on top */
+		snprintf(m->image, sizeof(m->image), "%s", image);
+		snprintf(m->dev, sizeof(m->dev), "%s", dev);
+	}
+}
+
 /* ---- the keeper -----------------------------------------------------------*/
 
 static void take_down(struct keeper *k)
@@ -113,11 +181,22 @@ static bool take_signal(struct keeper *k, int *status)
 	return false;
 }
 
+/* It ended before the mount did.  Somebody may have mounted another there since
+ * it went out of sight: that one stays. */
+static void clear_away(const struct keeper *k)
+{
+	struct mounts m = { .dir = k->args->dir };
+
+	if (!each_mount(look_at_mount, &m) && !strcmp(m.dev, k->dev))
+		unmount(k->args->dir, true);
+}
+
 static int how_it_ended(const struct keeper *k, int status)
 {
 	if (WIFEXITED(status)) {
-		unmount(k->args->dir, true); /* if nobody has yet */
-		return WEXITSTATUS(status);
+		if (WEXITSTATUS(status) & MOUNT_STILL_THERE)
+			clear_away(k);
+		return WEXITSTATUS(status) & ~MOUNT_STILL_THERE;
 	}
 	r3_log(R3_ERROR, "btrfs", k->args->image, "the server died of signal "
 	       "%d; the image is as its last commit left it, and %s answers "
@@ -178,8 +257,11 @@ int mount_keep(struct keeper *k)
 	struct pollfd p[3] = { { .fd = block_signals(), .events = POLLIN },
 			       { .fd = k->socket, .events = POLLIN },
 			       { .fd = k->log, .events = POLLIN } };
+	struct mounts m = { .dir = k->args->dir };
 	int status = 0;
 
+	each_mount(look_at_mount, &m);
+	strcpy(k->dev, m.dev);
 	k->signals = p[0].fd;
 	if (k->signals < 0)
 		return 1;
@@ -196,73 +278,13 @@ int mount_keep(struct keeper *k)
 		if (p[0].revents && take_signal(k, &status))
 			break;
 	}
+	status = how_it_ended(k, status);
 	if (k->log >= 0)
-		take_log(k);
-	return how_it_ended(k, status);
+		take_log(k); /* what we said just now, too */
+	return status;
 }
 
 /* ---- ring3 btrfs unmount --------------------------------------------------*/
-
-/* \040 and the like, as /proc/self/mountinfo writes blanks. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
-				       (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = 0;
-}
-
-/* Calls @each for every mount of ours. */
-static int each_mount(void (*each)(void *arg, const char *dir,
-				   const char *image), void *arg)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char dir[4096], type[64], image[4096];
-	char *line = NULL;
-	size_t size = 0;
-
-	if (!f)
-		return -errno;
-	while (getline(&line, &size, f) > 0) {
-		char *dash = strstr(line, " - ");
-
-		if (!dash ||
-		    sscanf(line, "%*s %*s %*s %*s %4095s", dir) != 1 ||
-		    sscanf(dash, " - %63s %4095s", type, image) != 2 ||
-		    strcmp(type, "fuse." MOUNT_SUBTYPE))
-			continue;
-		unescape(dir);
-		unescape(image);
-		each(arg, dir, image);
-	}
-	free(line);
-	fclose(f);
-	return 0;
-}
-
-struct mounts {
-	const char *dir, *of; /* of: count those of this image, or NULL */
-	char image[4096];     /* that is mounted on dir; "": none */
-	unsigned count;
-};
-
-static void look_at_mount(void *arg, const char *dir, const char *image)
-{
-	struct mounts *m = arg;
-
-	if (m->of)
-		m->count += !strcmp(image, m->of);
-	else if (!strcmp(dir, m->dir)) /* the last one is on top */
-		snprintf(m->image, sizeof(m->image), "%s", image);
-}
 
 /* The server keeps a lock on the image until it has written all.  Others that
  * only read it keep theirs. */

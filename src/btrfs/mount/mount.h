@@ -32,7 +32,8 @@
 enum {
 	MOUNT_IO_MAX = 1 << 20,	 /* bytes of one read or write */
 	MOUNT_FSYNCS_MAX = 128,	 /* that wait for one commit */
-	MOUNT_WORDS_MAX = 64,	 /* of -o */
+	MOUNT_DEV_MAX = 32,
+	MOUNT_STILL_THERE = 2,	 /* in the server's exit code: not unmounted */
 };
 
 /* What the kernel may keep names and attributes for. */
@@ -142,6 +143,7 @@ struct keeper {
 	int ready;  /* who waits for it to be; or -1 */
 	/* the keeper's own */
 	int signals;
+	char dev[MOUNT_DEV_MAX]; /* of the mount, "0:49" */
 	bool daemon;
 	char line[1024];
 	size_t line_len;

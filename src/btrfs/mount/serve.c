@@ -146,10 +146,14 @@ static void requests_ready(void *arg, uint32_t events)
 	} while (n > 0 && ++count < BATCH && m->fsync_count);
 	if (m->fsync_count)
 		sync_now(m);
-	if (n == 0 || fuse_session_exited(m->session)) /* unmounted */
+	if (n == 0 || fuse_session_exited(m->session)) { /* unmounted */
 		r3_loop_stop(m->loop, 0);
-	else if (n < 0 && n != -EAGAIN && n != -EINTR)
+	} else if (n < 0 && n != -EAGAIN && n != -EINTR) {
+		r3_log(R3_ERROR, "btrfs", m->args->image, "no requests can be "
+		       "had from /dev/fuse: %s; unmount and mount again",
+		       strerror(-n));
 		r3_loop_stop(m->loop, 1);
+	}
 }
 
 /* Unmounting is the keeper's.  Who asks twice does not want to wait for those
@@ -262,7 +266,7 @@ int mount_serve(struct mount *m)
 	if (err) {
 		r3_log(R3_ERROR, "btrfs", m->args->image, "could not be "
 		       "served: %s", strerror(-err));
-		return 1;
+		return 1 | MOUNT_STILL_THERE;
 	}
 	err = r3_loop_run(m->loop);
 	flush_stop(m);
@@ -270,5 +274,7 @@ int mount_serve(struct mount *m)
 	sync_now(m);
 	r3_loop_close(m->loop);
 	close(signals.fd);
-	return err ? 1 : m->exit_code;
+	if (!fuse_session_exited(m->session))
+		m->exit_code |= MOUNT_STILL_THERE;
+	return err ? m->exit_code | 1 : m->exit_code;
 }

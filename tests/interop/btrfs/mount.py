@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import subprocess
+import time
 
 import fuse
 import kernel
@@ -123,8 +124,13 @@ def ends(f):
         assert e.errno == errno.ENOTCONN, e
     f.unmount()
     assert not mounted(where)
-    f.mount(image, "--read-only")
-    f.unmount()
+    for _ in range(20):  # who ends late must not take the next one down
+        f.mount(image, "--read-only")
+        f.unmount()
+        f.mount(image, "--read-only")
+        time.sleep(0.05)
+        assert mounted(where)
+        f.unmount()
     print("ok: ends")
 
 
