@@ -41,6 +41,7 @@ struct r3_btrfs_dev_ops {
 struct r3_btrfs_dev {
 	const struct r3_btrfs_dev_ops *ops;
 	uint64_t size; /* bytes */
+	bool parallel; /* several threads may read at once */
 };
 
 /**

@@ -162,6 +162,7 @@ int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
 	if (err)
 		goto fail_open;
 	f->dev.ops = &file_ops;
+	f->dev.parallel = true;
 	*out = &f->dev;
 	return 0;
 
@@ -219,6 +220,7 @@ int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out)
 	if (!m)
 		return -ENOMEM;
 	m->dev.ops = &mem_ops;
+	m->dev.parallel = true;
 	m->dev.size = len;
 	m->bytes = bytes;
 	*out = &m->dev;
