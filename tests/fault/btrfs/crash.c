@@ -407,8 +407,8 @@ static struct r3_btrfs *begin(unsigned compression, uint32_t nodesize,
 	struct r3_btrfs_why why;
 	struct r3_btrfs *fs;
 
-	g->live = (struct r3_btrfs_dev){ &live_ops, SIZE };
-	g->state = (struct r3_btrfs_dev){ &state_ops, SIZE };
+	g->live = (struct r3_btrfs_dev){ .ops = &live_ops, .size = SIZE };
+	g->state = (struct r3_btrfs_dev){ .ops = &state_ops, .size = SIZE };
 	g->now = room();
 	g->then = room();
 	g->pictures = calloc(GENERATIONS, sizeof(*g->pictures));
