@@ -4,12 +4,16 @@
  *
  * A file that is there already gets a new inode: what else leads to the old one
  * keeps the old content.  Directories that are there are filled further.
+ *
+ * Where much is put the volume commits on the way, so a file is filled under a
+ * name of its own and takes its place when it is whole.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -19,6 +23,7 @@
 enum {
 	BUF = 16 << 20, /* so large are the extents, where space allows */
 	DEPTH_MAX = R3_BTRFS_PATH_MAX / 2,
+	TEMP_MAX = 32, /* of the name while it is filled */
 	OPT_RECURSIVE = 0,
 	OPT_COMPRESS,
 };
@@ -283,6 +288,39 @@ static int make(struct put *p, const struct edit_place *at,
 	return err ? put_fail_fs(p, err) : 0;
 }
 
+/* Fill a new file, then give it its name; or nothing of it stays.  @size -1:
+ * as much as there is to read. */
+static int put_whole(struct put *p, int fd, const struct edit_place *at,
+		     const struct r3_btrfs_new *what, int64_t size,
+		     struct r3_btrfs_inode *in)
+{
+	struct r3_btrfs *fs = p->img.fs;
+	char name[TEMP_MAX];
+	uint64_t chance = 0;
+	size_t len;
+	bool eof;
+	int err;
+
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+		chance = r3_now_ns();
+	len = (size_t)snprintf(name, sizeof(name), ".put-%016llx",
+			       (unsigned long long)chance);
+	err = r3_btrfs_make(fs, at->dir, name, len, what, in);
+	if (err)
+		return put_fail_fs(p, err);
+	err = size < 0 ? put_bytes(p, fd, *in, 0, INT64_MAX, &eof)
+		       : put_data(p, fd, *in, (uint64_t)size);
+	if (!err) {
+		err = r3_btrfs_rename(fs, at->dir, name, len, at->dir,
+				      at->name, at->len, 0);
+		if (err)
+			put_fail_fs(p, err);
+	}
+	if (err)
+		r3_btrfs_unlink(fs, at->dir, name, len);
+	return err;
+}
+
 static int put_file(struct put *p, const struct edit_place *at,
 		    struct r3_btrfs_inode *in)
 {
@@ -300,9 +338,7 @@ static int put_file(struct put *p, const struct edit_place *at,
 	else if (st.st_dev == p->image.st_dev && st.st_ino == p->image.st_ino)
 		err = put_fail(p, "the image into itself", -EINVAL);
 	if (!err)
-		err = make(p, at, &what, in);
-	if (!err)
-		err = put_data(p, fd, *in, (uint64_t)st.st_size);
+		err = put_whole(p, fd, at, &what, st.st_size, in);
 	close(fd);
 	return err;
 }
@@ -430,10 +466,8 @@ static int put_stdin(struct put *p, const struct edit_place *at)
 					     (0666 & ~edit_umask()),
 				     .uid = geteuid(), .gid = getegid() };
 	struct r3_btrfs_inode in;
-	bool eof;
-	int err = make(p, at, &what, &in);
 
-	return err ? err : put_bytes(p, STDIN_FILENO, in, 0, INT64_MAX, &eof);
+	return put_whole(p, STDIN_FILENO, at, &what, -1, &in);
 }
 
 /* The last name of a path; "": it is "/", or ends in "." or "..". */
@@ -514,10 +548,27 @@ static int put_all(struct put *p, const struct r3_args *args)
 	return err;
 }
 
+static uint64_t generation(const struct put *p)
+{
+	struct r3_btrfs_info info;
+
+	return r3_btrfs_get_info(p->img.fs, &info) ? 0 : info.generation;
+}
+
+/* After a failure nothing has changed, unless there was a commit on the way. */
+static int put_save(struct put *p, uint64_t before, int err)
+{
+	if (err && generation(p) != before && !r3_btrfs_sync(p->img.fs))
+		fprintf(stderr, "%s: what was copied before that is in it\n",
+			p->img.name);
+	return edit_save(&p->img, err);
+}
+
 int r3_btrfs_cmd_put(const struct r3_args *args)
 {
 	const char *compress = args->value[OPT_COMPRESS];
 	struct r3_btrfs_options opts = { 0 };
+	uint64_t before;
 	struct put *p;
 	int err;
 
@@ -538,7 +589,8 @@ int r3_btrfs_cmd_put(const struct r3_args *args)
 	if (!err) {
 		stat(args->pos[0], &p->image);
 		cli_progress_begin(&p->progress);
-		err = edit_save(&p->img, put_all(p, args));
+		before = generation(p);
+		err = put_save(p, before, put_all(p, args));
 	}
 	free(p->links);
 	free(p->buf);

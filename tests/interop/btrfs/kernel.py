@@ -10,12 +10,14 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 BUILD = os.environ.get("MESON_BUILD_ROOT", "build")
 RING3 = os.path.join(BUILD, "ring3")
@@ -52,15 +54,21 @@ def rescan(root):
     run("btrfs", "filesystem", "sync", root)
 
 
-def dmesg_btrfs():
-    """Lines of the kernel's log that complain about Btrfs."""
+def dmesg_btrfs(device, since):
+    """Lines of the kernel's log that complain about Btrfs on a device, from a
+    time of CLOCK_MONOTONIC on.  Other tests use other devices meanwhile."""
     done = subprocess.run(["dmesg"], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL)
     known = ("space cache v1", "qgroup inherit needs a rescan")
-    return [line for line in done.stdout.decode(errors="replace").splitlines()
-            if "BTRFS" in line and ("warning" in line or "error" in line or
-                                    "critical" in line) and
-            not any(word in line for word in known)]
+    out = []
+    for line in done.stdout.decode(errors="replace").splitlines():
+        stamp = re.match(r"\[ *(\d+\.\d+)\]", line)
+        if stamp and float(stamp[1]) >= since and "BTRFS" in line and \
+                re.search(rf"\b{device}\b", line) and \
+                re.search("warning|error|critical", line) and \
+                not any(word in line for word in known):
+            out.append(line)
+    return out
 
 
 class Kernel:
@@ -73,7 +81,7 @@ class Kernel:
             skip("there is no mkfs.btrfs")
         self.dir = tempfile.mkdtemp(prefix="r3btrfs.")
         self.mounts = []
-        self.log_before = len(dmesg_btrfs())
+        self.complaints = []
         atexit.register(self.close)
         image = self.image("probe", 128 << 20)
         try:
@@ -98,20 +106,26 @@ class Kernel:
     def mount(self, image, options="noatime", name="mnt"):
         where = self.path(name)
         os.makedirs(where, exist_ok=True)
+        since = time.monotonic()
         run("mount", "-t", "btrfs", "-o", "loop," + options, image, where)
-        self.mounts.append(where)
+        device = run("findmnt", "-n", "-o", "SOURCE", where).decode()
+        self.mounts.append((where, os.path.basename(device.split("[")[0]
+                                                    .strip()), since))
         return where
 
     def umount(self):
-        where = self.mounts[-1]
+        where, device, since = self.mounts[-1]
         run("umount", where)
         self.mounts.pop()
+        self.complaints += dmesg_btrfs(device, since)
 
     def new_complaints(self):
-        return dmesg_btrfs()[self.log_before:]
+        now = [line for _, device, since in self.mounts
+               for line in dmesg_btrfs(device, since)]
+        return self.complaints + now
 
     def close(self):
-        for where in reversed(self.mounts):
+        for where, _, _ in reversed(self.mounts):
             subprocess.run(["umount", "-l", where])
         self.mounts = []
         shutil.rmtree(self.dir, ignore_errors=True)
