@@ -61,6 +61,7 @@ int btrfs_block_new(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 		err = btrfs_cache_new(fs, logical, &b);
 	if (err)
 		return err;
+	t->edited = true;
 	b->born = ++t->born;
 	b->generation = btrfs_transid(fs);
 	b->owner = tree->root->id;
@@ -111,6 +112,7 @@ int btrfs_block_drop(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		err = block_refs(fs, tree, b, &refs, &flags);
 	if (err)
 		return err;
+	fs->trans->edited = true;
 	tree->path.transid = 0;
 	if (refs == 1)
 		btrfs_cache_forget(fs, b);

@@ -168,6 +168,7 @@ static int groups_make(struct r3_btrfs *fs)
 static int write_status(struct r3_btrfs *fs, bool on)
 {
 	struct btrfs_quota *q = fs->quotas;
+	bool was_on = q->on, recount = q->recount;
 	struct btrfs_tree *t;
 	int err = btrfs_trans_start(fs, 1, on ? BTRFS_USES : BTRFS_FREES);
 
@@ -178,6 +179,10 @@ static int write_status(struct r3_btrfs *fs, bool on)
 	err = quota_tree(fs, &t);
 	if (!err)
 		err = quota_write_status(fs, t);
+	if (err) { /* it may be that nothing has changed */
+		q->on = was_on;
+		q->recount = recount;
+	}
 	return btrfs_trans_end(fs, err);
 }
 
