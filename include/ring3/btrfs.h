@@ -97,6 +97,8 @@ int r3_btrfs_open(struct r3_btrfs_dev *dev,
 void r3_btrfs_close(struct r3_btrfs *fs); /* NULL is fine */
 /* Why the last call on @fs failed. */
 const char *r3_btrfs_why(const struct r3_btrfs *fs);
+/* Why the last call failed with @err: its text, or what errno says. */
+const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err);
 
 struct r3_btrfs_chunk_info {
 	uint64_t logical, length, used;

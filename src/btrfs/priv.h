@@ -276,6 +276,7 @@ struct r3_btrfs {
 	struct r3_btrfs_dev *dev;
 	struct r3_btrfs_options opts;
 	struct r3_btrfs_why why;
+	int why_err; /* that the text in why is about */
 	struct btrfs_super super;
 	unsigned super_copy, supers_good, supers_there;
 	/* from the super block, checked */

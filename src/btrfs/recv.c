@@ -161,12 +161,13 @@ static int finish(struct recv *r)
 static void give_up(struct recv *r)
 {
 	struct r3_btrfs_why why = r->fs->why;
+	int err = r->fs->why_err;
 	bool more = r->id;
 
 	r->fs->receiving = 0;
 	while (more && !r3_btrfs_clean(r->fs, 1024, &more))
 		;
-	r->fs->why = why;
+	btrfs_fail(r->fs, err, "%s", why.text);
 }
 
 static int step(struct recv *r, const struct btrfs_stream_cmd *c)
@@ -225,6 +226,7 @@ static int run(struct recv *r)
 			return btrfs_fail(r->fs, err, "%s",
 					  r->stream_why.text);
 		r->fs->why.text[0] = 0;
+		r->fs->why_err = 0;
 		r->fits = false;
 		err = step(r, &c);
 		if (err)

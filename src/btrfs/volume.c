@@ -59,7 +59,13 @@ int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(fs->why.text, sizeof(fs->why.text), fmt, ap);
 	va_end(ap);
+	fs->why_err = err;
 	return err;
+}
+
+const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err)
+{
+	return fs->why_err == err ? fs->why.text : strerror(-err);
 }
 
 const char *r3_btrfs_why(const struct r3_btrfs *fs)

@@ -26,12 +26,10 @@ static bool is_plain(int err)
 
 int edit_fail(const struct btrfs_image *img, const char *path, int err)
 {
-	const char *why = r3_btrfs_why(img->fs);
-
 	fprintf(stderr, "%s: ", img->name);
 	r3_btrfs_print_name(stderr, path, strlen(path), false);
-	fprintf(stderr, ": %s\n", is_plain(err) || !*why ? strerror(-err)
-							  : why);
+	fprintf(stderr, ": %s\n", is_plain(err) ? strerror(-err)
+					: r3_btrfs_why_of(img->fs, err));
 	return err;
 }
 

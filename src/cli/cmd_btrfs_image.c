@@ -76,8 +76,7 @@ int btrfs_close_image(struct btrfs_image *img, int err)
 {
 	if (err < 0)
 		fprintf(stderr, "%s: %s\n", img->name,
-			*r3_btrfs_why(img->fs) ? r3_btrfs_why(img->fs)
-					       : strerror(-err));
+			r3_btrfs_why_of(img->fs, err));
 	r3_btrfs_close(img->fs);
 	r3_btrfs_dev_close(img->dev);
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;

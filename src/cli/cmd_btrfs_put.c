@@ -66,12 +66,10 @@ static int put_fail(struct put *p, const char *what, int err)
 /* The same for a failure of the volume, which has a text. */
 static int put_fail_fs(struct put *p, int err)
 {
-	const char *why = r3_btrfs_why(p->img.fs);
-
 	cli_progress_end(&p->progress);
 	if (!p->told)
 		fprintf(stderr, "%s: %s: %s\n", p->img.name, p->path,
-			*why ? why : strerror(-err));
+			r3_btrfs_why_of(p->img.fs, err));
 	p->told = true;
 	return err;
 }

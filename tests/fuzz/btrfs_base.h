@@ -454,7 +454,7 @@ static bool is_beyond_check(const struct base *b, uint64_t at,
 }
 
 /* True: it is for a check to find, if it harms. */
-static bool base_damage(struct base *b, const struct damage *d)
+static inline bool base_damage(struct base *b, const struct damage *d)
 {
 	unsigned n = (d->block[0] | d->block[1] << 8) % (b->place_count + 1);
 	bool plain;

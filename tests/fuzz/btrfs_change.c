@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	struct r3_btrfs_why why;
 	struct r3_btrfs *fs;
 
-	p->dev = (struct r3_btrfs_dev){ &ops, DEVICE };
+	p->dev = (struct r3_btrfs_dev){ .ops = &ops, .size = DEVICE };
 	while (size >= 4 + PAGE) {
 		uint32_t n = in[0] | in[1] << 8 | in[2] << 16;
 

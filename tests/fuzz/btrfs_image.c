@@ -160,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!null)
 		null = fopen("/dev/null", "w");
-	p->dev = (struct r3_btrfs_dev){ &ops, DEVICE };
+	p->dev = (struct r3_btrfs_dev){ .ops = &ops, .size = DEVICE };
 	while (size >= 4 + PAGE) {
 		uint32_t n = data[0] | data[1] << 8 | data[2] << 16;
 

@@ -573,7 +573,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	}
 	r = (struct run){ .base = b };
 	must(r3_btrfs_dev_mem(b->bytes, b->size, &failing.below), "device");
-	failing.dev = (struct r3_btrfs_dev){ &failing_ops, b->size };
+	failing.dev = (struct r3_btrfs_dev){ .ops = &failing_ops,
+					     .size = b->size };
 	failing.left = FAIL_NEVER;
 	failing.failed = false;
 	run(&r, damages, plain, in, size);

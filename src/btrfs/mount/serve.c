@@ -41,8 +41,7 @@ static void sync_now(struct mount *m)
 		m->exit_code = 1;
 		r3_log(R3_ERROR, "btrfs", m->args->image, "a commit failed, "
 		       "nothing more is written: %s; unmount, then run 'ring3 "
-		       "btrfs check'", *r3_btrfs_why(m->fs) ?
-		       r3_btrfs_why(m->fs) : strerror(-err));
+		       "btrfs check'", r3_btrfs_why_of(m->fs, err));
 	}
 	for (unsigned i = 0; i < m->fsync_count; i++)
 		fuse_reply_err(m->fsyncs[i], m->failed ? EIO : 0);
@@ -67,7 +66,8 @@ static void clean(struct mount *m)
 	m->cleaning = more && !err;
 	if (err)
 		r3_log(R3_WARN, "btrfs", m->args->image, "deleted subvolumes "
-		       "still take space: %s", r3_btrfs_why(m->fs));
+		       "still take space: %s",
+		       r3_btrfs_why_of(m->fs, err));
 	mount_dirty(m);
 }
 
@@ -113,7 +113,7 @@ void mount_fail(struct mount *m, fuse_req_t req, int err)
 		now = r3_now_ns();
 		if (now - m->complained_ns > R3_NS_PER_S) {
 			r3_log(R3_ERROR, "btrfs", m->args->image, "%s",
-			       r3_btrfs_why(m->fs));
+			       r3_btrfs_why_of(m->fs, err));
 			m->complained_ns = now;
 		}
 	}
