@@ -297,13 +297,12 @@ int r3_btrfs_cmd_xattr_show(const struct r3_args *args)
 static bool parse_hex(const char *text, uint8_t *out, size_t *len)
 {
 	for (*len = 0; text[0]; text += 2, ++*len) {
-		unsigned byte;
-		int n = 0;
+		const char digits[] = { text[0], text[1], 0 };
 
-		if (!text[1] || sscanf(text, "%2x%n", &byte, &n) != 1 ||
-		    n != 2)
+		/* strtoul() would take a sign or a space */
+		if (strspn(digits, "0123456789abcdefABCDEF") != 2)
 			return false;
-		out[*len] = (uint8_t)byte;
+		out[*len] = (uint8_t)strtoul(digits, NULL, 16);
 	}
 	return true;
 }

@@ -3,7 +3,7 @@
  * cmd_btrfs_edit.c - ring3 btrfs mkdir, rm, mv, ln
  *
  * All that one invocation does becomes one commit: after a failure nothing has
- * changed.
+ * changed.  Only what removes very much commits on its way.
  */
 #include <dirent.h>
 #include <stdio.h>

@@ -539,10 +539,10 @@ def check_inherit(kernel):
 
 # ---- commands
 
-def refused(text, *args):
+def refused(text, *args, code=1):
     done = subprocess.run([RING3, "btrfs", *args], stderr=subprocess.PIPE,
                           stdout=subprocess.PIPE, timeout=60)
-    assert done.returncode == 1 and text in done.stderr.decode(), \
+    assert done.returncode == code and text in done.stderr.decode(), \
         (args, done.stderr)
 
 
@@ -589,6 +589,9 @@ def check_commands(kernel):
     refused("x: File exists", "mkdir", image, "new", "x")
     refused("another", "mv", image, "file", "x/moved/file")
     refused("itself", "mv", image, "x", "x/w")
+    for digits in ("0", "0x", "+1", " 1", "0g"):
+        refused("two digits", "xattr", "set", "--hex", image, "x", "user.h",
+                digits, code=2)
     assert ring3("ls", "-R", "-x", "--json", image) == before
     clean(image)
     root = kernel.mount(image)
