@@ -269,7 +269,8 @@ int r3_btrfs_sync(struct r3_btrfs *fs);
 
 struct r3_btrfs_space {
 	uint64_t total, used;		    /* bytes of the device */
-	uint64_t data_left, metadata_left; /* with block groups to come */
+	/* with block groups to come; 0 when opened for reading */
+	uint64_t data_left, metadata_left;
 };
 void r3_btrfs_get_space(const struct r3_btrfs *fs, struct r3_btrfs_space *out);
 
@@ -336,7 +337,7 @@ int r3_btrfs_setattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		     const struct r3_btrfs_attr *attr);
 /* @flags: 0, XATTR_CREATE, XATTR_REPLACE.  -EEXIST, -ENODATA, -ERANGE (longer
  * than an item can be).  "btrfs.compression" sets the inode's flags, too;
- * -EINVAL: not a compression, another "btrfs." name. */
+ * -EINVAL: not a compression, another "btrfs." name, other flags. */
 int r3_btrfs_setxattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      const char *name, size_t name_len, const void *value,
 		      size_t len, int flags);
@@ -374,7 +375,9 @@ int r3_btrfs_write_encoded(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      uint64_t size);
 /* @mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE
- * with or without KEEP_SIZE.  -EOPNOTSUPP: another. */
+ * with or without KEEP_SIZE.  -EOPNOTSUPP: another; -EISDIR, -EINVAL (no
+ * regular file, no bytes), -EFBIG.  A long range is several changes: of one
+ * that fails (-EDQUOT, -EIO) the first part may be there. */
 int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 		       uint64_t off, uint64_t len);
 /**

@@ -25,9 +25,9 @@ static uint64_t flags_sum(const struct r3_btrfs_stat *st)
 static int check_kind(struct r3_btrfs *fs, const struct r3_btrfs_stat *a,
 		      const struct r3_btrfs_stat *b)
 {
-	if (S_ISDIR(a->st.st_mode) || S_ISDIR(b->st.st_mode))
+	if (S_ISDIR(a->st.st_mode))
 		return btrfs_fail(fs, -EISDIR, "it is a directory");
-	if (!S_ISREG(a->st.st_mode) || !S_ISREG(b->st.st_mode))
+	if (!S_ISREG(a->st.st_mode))
 		return btrfs_fail(fs, -EINVAL, "it is no regular file");
 	if (flags_sum(a) != flags_sum(b))
 		return btrfs_fail(fs, -EINVAL, "one of the files is without "
@@ -212,7 +212,7 @@ int r3_btrfs_clone(struct r3_btrfs *fs, struct r3_btrfs_inode from,
 	int err = r3_btrfs_stat(fs, from, &a);
 
 	if (!err)
-		err = r3_btrfs_stat(fs, to, &b);
+		err = btrfs_file_writable(fs, to, &b);
 	if (!err)
 		err = check_kind(fs, &a, &b);
 	if (err)

@@ -98,6 +98,10 @@ struct btrfs_replace {
 	size_t sum_count, sum_room; /* sectors */
 };
 
+/* May it be changed, and is it a regular file?  -EROFS, -EISDIR, -EINVAL.  For
+ * calls that do not come to btrfs_replace_begin() in every case. */
+int btrfs_file_writable(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			struct r3_btrfs_stat *st);
 /* How far from @from up to @to an operation that drops at most @max extents
  * gets, in whole sectors, and how many it drops.  Before begin. */
 int btrfs_file_reach(struct r3_btrfs *fs, struct r3_btrfs_inode in,

@@ -265,7 +265,7 @@ int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 		return btrfs_fail(fs, -EINVAL, "no bytes to allocate");
 	if (!r3_add(off, len, &end) || end > BTRFS_FILE_MAX - BTRFS_SECTOR)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
-	err = r3_btrfs_stat(fs, in, &st);
+	err = btrfs_file_writable(fs, in, &st);
 	if (err)
 		return err;
 	size = (uint64_t)st.st.st_size;

@@ -402,9 +402,11 @@ void r3_btrfs_get_space(const struct r3_btrfs *fs, struct r3_btrfs_space *out)
 	*out = (struct r3_btrfs_space){
 		.total = fs->total_bytes,
 		.used = le64(fs->super.bytes_used),
-		.data_left = btrfs_data_left(fs),
-		.metadata_left = btrfs_metadata_left(fs),
 	};
+	if (!fs->space)
+		return;
+	out->data_left = btrfs_data_left(fs);
+	out->metadata_left = btrfs_metadata_left(fs);
 }
 
 int btrfs_space_ready(struct r3_btrfs *fs, uint64_t metadata_bytes)

@@ -63,15 +63,32 @@ static unsigned items(const struct r3_btrfs *fs, unsigned puts,
 	       2 + (1 + holes) * (puts + 2 * drops) * size / fs->nodesize;
 }
 
+static int check_kind(struct r3_btrfs *fs, uint32_t mode)
+{
+	if (S_ISDIR(mode))
+		return btrfs_fail(fs, -EISDIR, "it is a directory");
+	return S_ISREG(mode) ? 0 : btrfs_fail(fs, -EINVAL, "it is no regular "
+					      "file");
+}
+
+int btrfs_file_writable(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+			struct r3_btrfs_stat *st)
+{
+	struct btrfs_tree *tree;
+	int err = btrfs_subvol_writable(fs, in.subvol, &tree);
+
+	if (!err)
+		err = r3_btrfs_stat(fs, in, st);
+	return err ? err : check_kind(fs, st->st.st_mode);
+}
+
 int btrfs_replace_begin(struct btrfs_replace *r, struct r3_btrfs *fs,
 			struct r3_btrfs_inode in, unsigned puts,
 			unsigned drops, uint64_t bytes,
 			enum btrfs_purpose purpose)
 {
-	uint32_t mode;
 	int err = btrfs_trans_start(fs, items(fs, puts, drops, bytes),
 				    purpose);
-
 
 	if (err)
 		return err;
@@ -83,11 +100,8 @@ int btrfs_replace_begin(struct btrfs_replace *r, struct r3_btrfs *fs,
 	r->sums = NULL;
 	r->sum_count = r->sum_room = 0;
 	err = btrfs_node_get(fs, in, &r->node);
-	mode = err ? 0 : le32(r->node.item.mode);
-	if (!err && S_ISDIR(mode))
-		err = btrfs_fail(fs, -EISDIR, "it is a directory");
-	else if (!err && !S_ISREG(mode))
-		err = btrfs_fail(fs, -EINVAL, "it is no regular file");
+	if (!err)
+		err = check_kind(fs, le32(r->node.item.mode));
 	if (err)
 		return btrfs_replace_cancel(r, err);
 	r->size = le64(r->node.item.size);

@@ -127,8 +127,12 @@ static int tree_load(struct r3_btrfs *fs, uint64_t id, struct btrfs_tree **out)
 
 int btrfs_tree_get(struct r3_btrfs *fs, uint64_t id, struct btrfs_tree **out)
 {
-	struct btrfs_tree *t = tree_find(fs, id);
+	struct btrfs_tree *t;
 
+	if (!fs->trans)
+		return btrfs_fail(fs, -EROFS, "the volume was opened for "
+				  "reading");
+	t = tree_find(fs, id);
 	if (!t)
 		return tree_load(fs, id, out);
 	if (!t->root->bytenr)

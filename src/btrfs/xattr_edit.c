@@ -144,6 +144,9 @@ static int may_set(struct r3_btrfs *fs, const struct change *x, int flags)
 {
 	size_t size = sizeof(struct btrfs_dir_item) + x->name_len + x->len;
 
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+		return btrfs_fail(fs, -EINVAL, "xattr flags 0x%x",
+				  (unsigned)flags);
 	if (x->there && flags & XATTR_CREATE)
 		return btrfs_fail(fs, -EEXIST, "%.*s: is set already",
 				  (int)x->name_len, x->name);
@@ -164,7 +167,7 @@ static int overwrite(struct r3_btrfs *fs, const struct change *x)
 	struct btrfs_spot spot;
 	int err = btrfs_item_edit(fs, x->node.tree, x->key, &spot);
 
-	if (!err)
+	if (!err && x->len)
 		memcpy(spot.data + x->at + sizeof(struct btrfs_dir_item) +
 			       x->name_len, x->value, x->len);
 	return err;
@@ -183,7 +186,8 @@ static int append(struct r3_btrfs *fs, const struct change *x)
 	fs->file_cached.logical = 0;
 	memcpy(buf, &d, sizeof(d));
 	memcpy(buf + sizeof(d), x->name, x->name_len);
-	memcpy(buf + sizeof(d) + x->name_len, x->value, x->len);
+	if (x->len)
+		memcpy(buf + sizeof(d) + x->name_len, x->value, x->len);
 	return btrfs_pack_add(fs, x->node.tree, x->key, buf,
 			      btrfs_dir_item_size(&d));
 }
