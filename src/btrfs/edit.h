@@ -14,7 +14,6 @@ struct btrfs_trans {
 	bool aborted;
 	bool super_changed; /* what only the super block says */
 	uint64_t born; /* counts new blocks and snapshots */
-	size_t refs;   /* that waited when the operation began */
 	unsigned level_max; /* of all trees seen so far */
 	uint8_t chunk_tree_uuid[BTRFS_UUID_SIZE];
 	struct btrfs_super committed; /* as on the device */

@@ -360,7 +360,12 @@ static int make(struct r3_btrfs *fs, enum btrfs_kind kind)
 	if (!err && !room_for_items(fs))
 		err = btrfs_fail(fs, -ENOSPC, "no space is left for the items "
 				 "of another block group");
-	return err ? err : plan_do(fs, &p);
+	if (err)
+		return err;
+	err = plan_do(fs, &p);
+	if (err) /* before an operation, or in one that changes nothing */
+		btrfs_trans_abort(fs);
+	return err;
 }
 
 /* Half full, the chunk tree gets room for more. */

@@ -16,11 +16,10 @@ int btrfs_subvol_writable(struct r3_btrfs *fs, uint64_t id,
 			  struct btrfs_tree **out)
 {
 	struct btrfs_tree *tree;
-	int err;
+	int err = btrfs_trans_writable(fs);
 
-	if (!fs->trans)
-		return btrfs_fail(fs, -EROFS, "the volume is open for reading "
-				  "only");
+	if (err)
+		return err;
 	if (!btrfs_is_fs_tree(id))
 		return btrfs_fail(fs, -ENOENT, "%llu is no subvolume",
 				  (unsigned long long)id);

@@ -153,11 +153,14 @@ static int remove_orphan(struct r3_btrfs *fs, struct btrfs_node *node)
 int btrfs_victim_finish(struct r3_btrfs *fs, const struct btrfs_victim *v)
 {
 	struct btrfs_node node = v->node;
+	int err;
 
 	if (!v->inode || !v->last || v->at_once ||
 	    btrfs_held(fs, btrfs_node_in(&v->node)))
 		return 0;
-	return remove_orphan(fs, &node);
+	err = remove_orphan(fs, &node);
+	/* The name is gone, as it was to; the rest waits for the next opening. */
+	return btrfs_trans_is_aborted(fs) ? err : 0;
 }
 
 int btrfs_released(struct r3_btrfs *fs, struct r3_btrfs_inode in)

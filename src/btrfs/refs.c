@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "edit.h"
 #include "space.h"
 
 struct ref {
@@ -240,6 +241,7 @@ static int delay(struct r3_btrfs *fs, const struct btrfs_ref *what, int delta)
 		err = ref_get(fs, h, what, &r);
 	if (err)
 		return err;
+	fs->trans->edited = true;
 	h->level = what->level;
 	h->delta += delta;
 	r->delta += delta;
@@ -281,6 +283,7 @@ int btrfs_ref_make_full(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level)
 
 	if (err)
 		return err;
+	fs->trans->edited = true;
 	h->level = level;
 	h->full = true;
 	head_touch(fs->refs, h);

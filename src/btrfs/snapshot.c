@@ -120,5 +120,5 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
 	*id = new_id;
 	/* Somebody holds them in the source, nobody here. */
 	err = btrfs_orphans_clean_in(fs, new_id);
-	return err == -ENOSPC ? 0 : err;
+	return btrfs_trans_is_aborted(fs) ? err : 0;
 }

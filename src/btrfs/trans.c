@@ -134,7 +134,7 @@ static int aborted(struct r3_btrfs *fs)
 			  "no more changes until it is opened again");
 }
 
-static void abort_trans(struct r3_btrfs *fs)
+void btrfs_trans_abort(struct r3_btrfs *fs)
 {
 	while (fs->dirty_count)
 		btrfs_cache_forget(fs, fs->dirty[fs->dirty_count - 1]);
@@ -233,7 +233,7 @@ static int make_room(struct r3_btrfs *fs, unsigned items,
 
 /* ---- operations ---------------------------------------------------------- */
 
-static int writable(struct r3_btrfs *fs)
+int btrfs_trans_writable(struct r3_btrfs *fs)
 {
 	if (!fs->trans)
 		return btrfs_fail(fs, -EROFS, "the volume was opened for "
@@ -244,7 +244,7 @@ static int writable(struct r3_btrfs *fs)
 int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
 		      enum btrfs_purpose purpose)
 {
-	int err = writable(fs);
+	int err = btrfs_trans_writable(fs);
 
 	if (!err) {
 		assert(!fs->trans->open);
@@ -254,7 +254,6 @@ int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
 		return err;
 	fs->trans->open = true;
 	fs->trans->edited = false;
-	fs->trans->refs = btrfs_refs_count(fs);
 	return 0;
 }
 
@@ -265,14 +264,19 @@ int btrfs_trans_end(struct r3_btrfs *fs, int err)
 	assert(t->open);
 	t->open = false;
 	if (err) {
-		if (t->edited || btrfs_refs_count(fs) != t->refs)
-			abort_trans(fs);
+		if (t->edited)
+			btrfs_trans_abort(fs);
 		return err;
 	}
 	if (fs->dirty_count >= DIRTY_MAX / fs->nodesize ||
 	    btrfs_refs_count(fs) >= REFS_MAX)
 		return btrfs_trans_commit(fs);
 	return 0;
+}
+
+bool btrfs_trans_is_aborted(const struct r3_btrfs *fs)
+{
+	return fs->trans->aborted;
 }
 
 bool btrfs_trans_is_open(const struct r3_btrfs *fs)
@@ -282,7 +286,7 @@ bool btrfs_trans_is_open(const struct r3_btrfs *fs)
 
 int btrfs_trans_commit(struct r3_btrfs *fs)
 {
-	int err = writable(fs);
+	int err = btrfs_trans_writable(fs);
 
 	if (err)
 		return err;
@@ -291,7 +295,7 @@ int btrfs_trans_commit(struct r3_btrfs *fs)
 		return 0;
 	err = btrfs_commit(fs);
 	if (err)
-		abort_trans(fs);
+		btrfs_trans_abort(fs);
 	return err;
 }
 

@@ -83,6 +83,9 @@ enum btrfs_purpose {
 	BTRFS_CLEANS, /* so much that it is the last to be refused */
 };
 
+/* -EROFS: opened for reading, or aborted.  For calls that look at the volume
+ * before they begin: after an abort it is not what it was. */
+int btrfs_trans_writable(struct r3_btrfs *fs);
 /**
  * btrfs_trans_start() - begin an operation
  * @items: how many items it inserts, changes or deletes, at most
@@ -96,6 +99,10 @@ int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
 /* @err: what the operation came to; other than 0 aborts, unless it had changed
  * nothing yet.  Returns @err, or the error of a commit that was due. */
 int btrfs_trans_end(struct r3_btrfs *fs, int err);
+/* Of a change that failed in the middle, where btrfs_trans_end() would not hear
+ * of it: the volume takes no more. */
+void btrfs_trans_abort(struct r3_btrfs *fs);
+bool btrfs_trans_is_aborted(const struct r3_btrfs *fs);
 bool btrfs_trans_is_open(const struct r3_btrfs *fs); /* an operation is */
 /* The number of the running transaction. */
 uint64_t btrfs_transid(const struct r3_btrfs *fs);

@@ -166,12 +166,16 @@ static void tree_unchanged(struct r3_btrfs *fs, struct btrfs_tree *tree)
 int btrfs_tree_set_root(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			const struct btrfs_block *b)
 {
+	int err = tree_changed(fs, tree);
+
+	if (err)
+		return err; /* what is not among those is not reverted */
 	tree->root->bytenr = b->logical;
 	tree->root->generation = b->generation;
 	tree->root->level = b->level;
 	if (b->level > fs->trans->level_max)
 		fs->trans->level_max = b->level;
-	return tree_changed(fs, tree);
+	return 0;
 }
 
 int btrfs_tree_touch(struct r3_btrfs *fs, struct btrfs_tree *tree)
@@ -204,10 +208,14 @@ int btrfs_tree_new(struct r3_btrfs *fs, struct btrfs_key item_key,
 
 	assert(!tree);
 	err = tree_alloc(fs, item_key.objectid, &tree);
-	if (!err)
-		err = btrfs_block_new_ref(fs, tree, 0, &b);
-	if (!err)
-		err = tree_begin(fs, tree, item_key, b);
+	if (err)
+		return err;
+	err = btrfs_block_new_ref(fs, tree, 0, &b);
+	if (err) {
+		tree_free(fs, tree);
+		return err;
+	}
+	err = tree_begin(fs, tree, item_key, b);
 	if (!err)
 		*out = tree;
 	return err;
@@ -226,8 +234,11 @@ int btrfs_tree_copy(struct r3_btrfs *fs, struct btrfs_tree *source,
 	if (err)
 		return err;
 	err = tree_alloc(fs, item_key.objectid, &tree);
-	if (!err)
+	if (!err) {
 		err = btrfs_cow_root_copy(fs, tree, from, &copy);
+		if (err)
+			tree_free(fs, tree);
+	}
 	btrfs_block_put(from);
 	if (!err)
 		err = tree_begin(fs, tree, item_key, copy);
