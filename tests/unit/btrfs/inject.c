@@ -215,7 +215,8 @@ static int setup_with(void **state, bool quotas)
 		data[i] = (uint8_t)(i * 7 + i / 251);
 	w->bad.bytes = calloc(1, DEVICE);
 	w->bad.base = malloc(DEVICE);
-	w->bad.dev = (struct r3_btrfs_dev){ &bad_ops, DEVICE };
+	w->bad.dev = (struct r3_btrfs_dev){ .ops = &bad_ops,
+						    .size = DEVICE };
 	w->bad.fails = UINT64_MAX - 1;
 	if (r3_btrfs_mkfs(&w->bad.dev, &o, &r, &why))
 		fail_msg("%s", why.text);
