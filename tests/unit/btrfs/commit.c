@@ -198,7 +198,7 @@ static const struct r3_btrfs_dev_ops bad_ops = {
 static bool commit_fails(struct vol *v, unsigned n)
 {
 	struct model before = v->m[0], after;
-	struct bad_dev bad = { .dev = { &bad_ops, v->dev->size },
+	struct bad_dev bad = { .dev = { .ops = &bad_ops, .size = v->dev->size },
 			       .below = v->dev, .left = UINT32_MAX };
 	struct r3_btrfs_dev *good = v->dev;
 	int err;
