@@ -136,9 +136,9 @@ class ByHand:
 
 
 ROWS = [     # name, inject, word in the log
-    ('completes unknown commands', 'unknown-cid:2000', 'unknown command'),
-    ('reports a fatal status', 'fatal:3000', 'fatal status'),
-    ('stops answering', 'stall:4000', 'not completed in time'),
+    ('completes unknown commands', 'unknown-cid:200', 'unknown command'),
+    ('reports a fatal status', 'fatal:300', 'fatal status'),
+    ('stops answering', 'stall:400', 'not completed in time'),
 ]
 
 
