@@ -70,7 +70,7 @@ def can_mount(folder):
 
 def main():
     states, first = (int(a) for a in
-                     (sys.argv[1:] + ["2100", "1"][len(sys.argv) - 1:]))
+                     (sys.argv[1:] + ["1400", "1"][len(sys.argv) - 1:]))
     folder = tempfile.mkdtemp(prefix="r3crash.")
     try:
         checks = shutil.which("btrfs") is not None

@@ -85,7 +85,7 @@ def one(k, seed, count, setup):
 
 def main():
     first, seeds, count = (int(a) for a in
-                           (sys.argv[1:] + ["1", "4", "300"]
+                           (sys.argv[1:] + ["1", "4", "160"]
                             [len(sys.argv) - 1:]))
     k = kernel.Kernel()
     for seed in range(first, first + seeds):
