@@ -59,7 +59,7 @@ def make(k, name, setup):
 def one(k, seed, count, setup):
     theirs, ours = make(k, "theirs", setup), make(k, "ours", setup)
     ring3("quota", "enable", ours)
-    root = k.mount(theirs)
+    root = k.mount(theirs, "noatime,commit=1")  # its cleaner waits for it
     want = operations("posix", root, str(seed), str(count))
     run("btrfs", "subvolume", "sync", root)
     k.umount()
@@ -85,7 +85,7 @@ def one(k, seed, count, setup):
 
 def main():
     first, seeds, count = (int(a) for a in
-                           (sys.argv[1:] + ["1", "4", "160"]
+                           (sys.argv[1:] + ["1", "4", "400"]
                             [len(sys.argv) - 1:]))
     k = kernel.Kernel()
     for seed in range(first, first + seeds):
