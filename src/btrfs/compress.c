@@ -12,6 +12,28 @@
 
 #include "mkfs.h"
 
+static const char *const names[BTRFS_COMPRESS_TYPES] = {
+	[BTRFS_COMPRESS_ZLIB] = "zlib",
+	[BTRFS_COMPRESS_LZO] = "lzo",
+	[BTRFS_COMPRESS_ZSTD] = "zstd",
+};
+
+const char *btrfs_compression_name(unsigned type)
+{
+	return names[type];
+}
+
+unsigned btrfs_compression_named(const void *value, size_t len)
+{
+	for (unsigned t = 1; t < BTRFS_COMPRESS_TYPES; t++) {
+		size_t n = strlen(names[t]);
+
+		if (len >= n && !memcmp(value, names[t], n))
+			return t;
+	}
+	return BTRFS_COMPRESS_NONE;
+}
+
 static int unzlib(const uint8_t *in, size_t in_len, uint8_t *out,
 		  size_t out_len, size_t *got)
 {

@@ -35,26 +35,11 @@ static uint32_t leaf_free(const struct r3_btrfs *fs,
 	return room(fs) - items_size(fs, leaf, 0, leaf->nritems);
 }
 
-static unsigned lower_bound(const struct btrfs_block *b, struct btrfs_key key)
-{
-	unsigned lo = 0, hi = b->nritems;
-
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-
-		if (btrfs_key_cmp(btrfs_block_key(b, mid), key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* The last child that begins at or below @key, or the first of all. */
 static unsigned child_slot(const struct btrfs_block *node,
 			   struct btrfs_key key)
 {
-	unsigned s = lower_bound(node, key);
+	unsigned s = btrfs_block_search(node, key);
 
 	if (s < node->nritems && !btrfs_key_cmp(btrfs_block_key(node, s), key))
 		return s;
@@ -160,7 +145,7 @@ static int find(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		path_bounds(tree);
 		p->transid = btrfs_transid(fs);
 	}
-	p->slot[0] = lower_bound(p->block[0], key);
+	p->slot[0] = btrfs_block_search(p->block[0], key);
 	return 0;
 }
 

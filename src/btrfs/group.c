@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "edit.h"
 #include "space.h"
 
 /* No block group is smaller: a tenth of a small device would be. */
@@ -222,22 +223,6 @@ static int plan_make(struct r3_btrfs *fs, uint64_t flags, struct plan *p)
 
 /* ---- its items ------------------------------------------------------------ */
 
-static int chunk_tree_uuid(struct r3_btrfs *fs, uint8_t *out)
-{
-	struct btrfs_cursor c;
-	int err;
-
-	btrfs_cursor_init(&c, fs, &fs->chunk_root);
-	err = btrfs_cursor_seek(&c, KEY(0, 0, 0));
-	if (!err) {
-		const struct btrfs_header *h = (const void *)c.path[0]->data;
-
-		memcpy(out, h->chunk_tree_uuid, BTRFS_UUID_SIZE);
-	}
-	btrfs_cursor_fini(&c);
-	return err;
-}
-
 static int insert_dev_extents(struct r3_btrfs *fs, const struct plan *p)
 {
 	struct btrfs_dev_extent x = {
@@ -249,8 +234,8 @@ static int insert_dev_extents(struct r3_btrfs *fs, const struct plan *p)
 	struct btrfs_tree *tree;
 	int err = btrfs_tree_get(fs, BTRFS_DEV_TREE, &tree);
 
-	if (!err)
-		err = chunk_tree_uuid(fs, x.chunk_tree_uuid);
+	memcpy(x.chunk_tree_uuid, fs->trans->chunk_tree_uuid,
+	       sizeof(x.chunk_tree_uuid));
 	for (unsigned i = 0; !err && i < p->copies; i++)
 		err = btrfs_item_insert(fs, tree,
 					KEY(le64(fs->super.dev_item.devid),

@@ -4,7 +4,7 @@
 
 #include "names.h"
 
-#define COMPRESSION "btrfs.compression"
+#define COMPRESSION BTRFS_PROPERTY_COMPRESSION
 
 /* What is known before the first change. */
 struct make {
@@ -21,11 +21,10 @@ struct make {
  * property says, the name of the algorithm. */
 static int inherit_compression(struct r3_btrfs *fs, struct make *m)
 {
-	static const char *const names[] = { "zlib", "lzo", "zstd" };
 	const size_t len = strlen(COMPRESSION);
 	const struct btrfs_dir_item *d;
-	const char *value;
 	struct btrfs_cursor c;
+	unsigned type;
 	int err;
 
 	if (!(le64(m->dir.item.flags) & BTRFS_INODE_COMPRESS) ||
@@ -36,12 +35,10 @@ static int inherit_compression(struct r3_btrfs *fs, struct make *m)
 					btrfs_name_hash(COMPRESSION, len)));
 	d = err ? NULL : btrfs_dir_item_pick(
 		(struct r3_span){ c.data, c.size }, COMPRESSION, len);
-	for (unsigned i = 0; d && i < R3_COUNT(names); i++) {
-		value = (const char *)(d + 1) + len;
-		if (le16(d->data_len) >= strlen(names[i]) &&
-		    !memcmp(value, names[i], strlen(names[i])))
-			strcpy(m->compression, names[i]);
-	}
+	type = d ? btrfs_compression_named((const char *)(d + 1) + len,
+					   le16(d->data_len)) : 0;
+	if (type)
+		strcpy(m->compression, btrfs_compression_name(type));
 	btrfs_cursor_fini(&c);
 	return err == -ENOENT ? 0 : err;
 }
@@ -72,6 +69,11 @@ static int check_what(struct r3_btrfs *fs, struct make *m)
 	if (btrfs_type_of_mode(w->mode) == BTRFS_FT_UNKNOWN)
 		return btrfs_fail(fs, -EINVAL, "mode 0%o has no type",
 				  w->mode);
+	/* Source: linux/kdev_t.h, MINORBITS; the disk has no more either. */
+	if ((S_ISCHR(w->mode) || S_ISBLK(w->mode)) &&
+	    (minor(w->rdev) >> 20 || major(w->rdev) >> 12))
+		return btrfs_fail(fs, -EINVAL, "no device has the number "
+				  "%u:%u", major(w->rdev), minor(w->rdev));
 	if (!S_ISLNK(w->mode))
 		return 0;
 	m->target_len = w->target ? strlen(w->target) : 0;

@@ -155,8 +155,8 @@ static int find_next_index(struct r3_btrfs *fs, const struct btrfs_node *dir,
 	if (!err && c.key.objectid == dir->ino &&
 	    c.key.type == BTRFS_DIR_INDEX)
 		*next = r3_max(c.key.offset + 1, *next);
-	if (!err && c.key.offset == UINT64_MAX &&
-	    c.key.type == BTRFS_DIR_INDEX)
+	if (!err && c.key.offset >= UINT64_MAX - 1 &&
+	    c.key.type == BTRFS_DIR_INDEX) /* the one after ours must fit */
 		err = btrfs_fail(fs, -EUCLEAN, "%s: the last index there is",
 				 btrfs_cursor_where(&c).s);
 	btrfs_cursor_fini(&c);

@@ -17,13 +17,7 @@ struct btrfs_packing {
 	uint8_t out[BTRFS_COMPRESSED_MAX];
 };
 
-static const char *const names[BTRFS_COMPRESS_TYPES] = {
-	[BTRFS_COMPRESS_ZLIB] = "zlib",
-	[BTRFS_COMPRESS_LZO] = "lzo",
-	[BTRFS_COMPRESS_ZSTD] = "zstd",
-};
-
-#define PROPERTY "btrfs.compression"
+#define PROPERTY BTRFS_PROPERTY_COMPRESSION
 
 /* "zstd" or "zstd:3"; anything else leaves @arg as it is. */
 static int take_property(void *arg, const char *name, size_t name_len,
@@ -31,20 +25,19 @@ static int take_property(void *arg, const char *name, size_t name_len,
 {
 	struct btrfs_packer_choice *out = arg;
 	const char *v = value;
+	unsigned type;
+	size_t n;
 
 	if (name_len != strlen(PROPERTY) || memcmp(name, PROPERTY, name_len))
 		return 0;
-	for (unsigned t = 1; t < BTRFS_COMPRESS_TYPES; t++) {
-		size_t n = strlen(names[t]);
-
-		if (len < n || memcmp(v, names[t], n))
-			continue;
-		out->type = t;
-		out->level = 0;
-		if (len > n + 1 && v[n] == ':' && v[n + 1] >= '1' &&
-		    v[n + 1] <= '9')
-			out->level = v[n + 1] - '0';
-	}
+	type = btrfs_compression_named(value, len);
+	if (!type)
+		return 0;
+	n = strlen(btrfs_compression_name(type));
+	out->type = type;
+	out->level = 0;
+	if (len > n + 1 && v[n] == ':' && v[n + 1] >= '1' && v[n + 1] <= '9')
+		out->level = v[n + 1] - '0';
 	return 0;
 }
 

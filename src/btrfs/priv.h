@@ -86,6 +86,11 @@ uint64_t btrfs_data_ref_hash(uint64_t root, uint64_t ino, uint64_t off);
 
 /* ---- compression (compress.c) -------------------------------------------- */
 
+#define BTRFS_PROPERTY_COMPRESSION "btrfs.compression" /* an xattr */
+const char *btrfs_compression_name(unsigned type); /* "zlib" */
+/* The one that a property's value begins with ("zstd", "zstd:3"); 0: none. */
+unsigned btrfs_compression_named(const void *value, size_t len);
+
 /* Fills all of @out (zeros after the data's end). */
 int btrfs_decompress(unsigned type, const uint8_t *in, size_t in_len,
 		     uint8_t *out, size_t out_len);
@@ -197,6 +202,9 @@ static inline struct btrfs_key btrfs_block_key(const struct btrfs_block *b,
 	return btrfs_key_get(b->level ? &btrfs_ptr_at(b, slot)->key
 				      : &btrfs_item_at(b, slot)->key);
 }
+
+/* The first slot with a key >= @key; nritems when all are smaller. */
+unsigned btrfs_block_search(const struct btrfs_block *b, struct btrfs_key key);
 
 /* One item, for its checks. */
 struct btrfs_leaf_ctx {

@@ -30,8 +30,7 @@ void btrfs_cursor_fini(struct btrfs_cursor *c)
 	c->valid = false;
 }
 
-/* The first slot with a key >= @key; nritems when all are smaller. */
-static unsigned lower_bound(const struct btrfs_block *b, struct btrfs_key key)
+unsigned btrfs_block_search(const struct btrfs_block *b, struct btrfs_key key)
 {
 	unsigned lo = 0, hi = b->nritems;
 
@@ -99,7 +98,7 @@ static int descend(struct btrfs_cursor *c, struct btrfs_key key)
 	btrfs_cursor_fini(c);
 	err = btrfs_cursor_load_root(c);
 	for (unsigned l = c->root.level; !err && l; l--) {
-		unsigned s = lower_bound(c->path[l], key);
+		unsigned s = btrfs_block_search(c->path[l], key);
 
 		if (s == c->path[l]->nritems ||
 		    btrfs_key_cmp(btrfs_block_key(c->path[l], s), key) > 0)
@@ -108,7 +107,7 @@ static int descend(struct btrfs_cursor *c, struct btrfs_key key)
 		err = btrfs_cursor_load_child(c, l);
 	}
 	if (!err)
-		c->slot[0] = lower_bound(c->path[0], key);
+		c->slot[0] = btrfs_block_search(c->path[0], key);
 	return err;
 }
 

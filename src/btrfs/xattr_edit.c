@@ -10,7 +10,7 @@
 #include "names.h"
 
 #define PREFIX	    "btrfs."
-#define COMPRESSION "btrfs.compression"
+#define COMPRESSION BTRFS_PROPERTY_COMPRESSION
 
 struct change {
 	struct btrfs_node node;
@@ -53,12 +53,16 @@ static bool compression_flags(const struct change *x, uint64_t *flags,
 		*flags |= BTRFS_INODE_NOCOMPRESS;
 		return true;
 	}
-	if (value_begins(x, "lzo"))
-		*incompat = BTRFS_INCOMPAT_LZO;
-	else if (value_begins(x, "zstd"))
-		*incompat = BTRFS_INCOMPAT_ZSTD;
-	else if (!value_begins(x, "zlib"))
+	switch (btrfs_compression_named(x->value, x->len)) {
+	case BTRFS_COMPRESS_NONE:
 		return false;
+	case BTRFS_COMPRESS_LZO:
+		*incompat = BTRFS_INCOMPAT_LZO;
+		break;
+	case BTRFS_COMPRESS_ZSTD:
+		*incompat = BTRFS_INCOMPAT_ZSTD;
+		break;
+	}
 	*flags |= BTRFS_INODE_COMPRESS;
 	return !(*flags & (BTRFS_INODE_NODATACOW | BTRFS_INODE_NODATASUM));
 }

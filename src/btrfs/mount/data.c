@@ -63,7 +63,10 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 
 	(void)fi;
 	mount_dirty(m);
-	fuse_reply_err(req, -err);
+	if (err)
+		mount_fail(m, req, err);
+	else
+		fuse_reply_err(req, 0);
 }
 
 /* ---- copies ---------------------------------------------------------------*/

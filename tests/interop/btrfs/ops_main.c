@@ -31,7 +31,7 @@ static int run_lib(const char *image, uint64_t seed, unsigned count)
 {
 	struct r3_btrfs_options opts = { .write = true };
 	struct r3_btrfs_dev *dev;
-	struct r3_btrfs_why why;
+	struct r3_btrfs_why why = { "can't be opened" };
 	struct r3_btrfs *fs;
 	struct ops_lib lib;
 	bool more = true;

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/sysmacros.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -188,6 +189,11 @@ static void names(void **state)
 	REFUSE(EINVAL, try_make(w, w->top, "a\0b", 3, S_IFREG, NULL));
 	REFUSE(ENAMETOOLONG, try_make(w, w->top, lengthy, 256, S_IFREG, NULL));
 	REFUSE(EINVAL, try_make(w, w->top, "n", 1, 0644, NULL));
+	REFUSE(EINVAL, r3_btrfs_make(w->fs, w->top, "n", 1,
+				     &(struct r3_btrfs_new){
+					     .mode = S_IFBLK,
+					     .rdev = makedev(7, 1 << 20) },
+				     &(struct r3_btrfs_inode){ 0 }));
 	REFUSE(EINVAL, try_make(w, w->top, "n", 1, S_IFLNK, NULL));
 	REFUSE(EINVAL, try_make(w, w->top, "n", 1, S_IFLNK, ""));
 	REFUSE(EPERM, r3_btrfs_link(w->fs, w->dir, w->top, "n", 1));
