@@ -5,6 +5,7 @@
 
 #include "ring3/btrfs.h"
 #include "ring3/cli.h"
+#include "progress.h"
 
 struct btrfs_image {
 	const char *name;
@@ -36,6 +37,19 @@ int btrfs_open_image_mend(const char *name, bool mend,
 int btrfs_save_image(struct btrfs_image *img, int err);
 /* For -EBUSY of r3_btrfs_dev_file(). */
 #define BTRFS_IN_USE "in use by another process; unmount or end that first"
+/* Where a path's last name begins; trailing slashes are not part of it. */
+size_t btrfs_path_last(const char *path, size_t *len);
+/* Found by check or scrub; a callback's @arg. */
+struct btrfs_problems {
+	bool json; /* the items of an array */
+	uint64_t count;
+	struct cli_progress line;
+};
+
+void btrfs_problem(void *problems, const char *text);
+void btrfs_problems_progress(void *problems, uint64_t done, uint64_t total);
+/* How many were not shown. */
+void btrfs_problems_rest(const struct btrfs_problems *p);
 /* "zstd", "zstd:3", "none"; false: it is none of them. */
 bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 /* A subvolume by its path or number. */

@@ -3,36 +3,8 @@
 #include <stdio.h>
 
 #include "cmd_btrfs.h"
-#include "progress.h"
 
-enum { PROBLEMS_SHOWN = 1000 };
-
-struct check_out {
-	bool json;
-	uint64_t count;
-	struct cli_progress line;
-};
-
-static void problem(void *arg, const char *text)
-{
-	struct check_out *o = arg;
-
-	if (o->count++ >= PROBLEMS_SHOWN)
-		return;
-	if (o->json) {
-		printf("%s", o->count > 1 ? "," : "");
-		r3_btrfs_print_name(stdout, text, strlen(text), true);
-	} else {
-		printf("%s\n", text);
-	}
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total)
-{
-	cli_progress_show(&((struct check_out *)arg)->line, done, total);
-}
-
-static void summary(const struct check_out *o,
+static void summary(const struct btrfs_problems *o,
 		    const struct r3_btrfs_check_result *r, double seconds)
 {
 	if (o->json) {
@@ -53,9 +25,7 @@ static void summary(const struct check_out *o,
 		       (unsigned long long)r->csum_bytes_checked, seconds);
 		return;
 	}
-	if (o->count > PROBLEMS_SHOWN)
-		printf("and %llu more\n",
-		       (unsigned long long)(o->count - PROBLEMS_SHOWN));
+	btrfs_problems_rest(o);
 	printf("%s: %llu problems; subvolumes=%llu inodes=%llu "
 	       "tree_blocks=%llu data_extents=%llu references=%llu "
 	       "data_checked_bytes=%llu seconds=%.3f\n",
@@ -71,11 +41,12 @@ static void summary(const struct check_out *o,
 
 int r3_btrfs_cmd_check(const struct r3_args *args)
 {
-	struct check_out o = { .json = r3_cli_opt(args, "json") };
+	struct btrfs_problems o = { .json = r3_cli_opt(args, "json") };
 	struct r3_btrfs_check_options opts = {
 		.data = r3_cli_opt(args, "data"),
 		.qgroups = r3_cli_opt(args, "qgroups"),
-		.problem = problem, .progress = progress, .arg = &o,
+		.problem = btrfs_problem,
+		.progress = btrfs_problems_progress, .arg = &o,
 	};
 	struct r3_btrfs_check_result res;
 	struct btrfs_image img;

@@ -46,15 +46,11 @@ int edit_lookup(const struct btrfs_image *img, const char *path,
 /* "a/b/c//" -> "a/b" and "c" */
 static int split(const char *path, char *parent, struct edit_place *out)
 {
-	size_t end = strlen(path), start;
+	size_t start;
 
-	if (end >= R3_BTRFS_PATH_MAX)
+	if (strlen(path) >= R3_BTRFS_PATH_MAX)
 		return -ENAMETOOLONG;
-	while (end && path[end - 1] == '/')
-		end--;
-	for (start = end; start && path[start - 1] != '/'; start--)
-		;
-	out->len = end - start;
+	start = btrfs_path_last(path, &out->len);
 	if (out->len > R3_BTRFS_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(out->name, path + start, out->len);

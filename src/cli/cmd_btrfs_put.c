@@ -471,13 +471,9 @@ static int put_stdin(struct put *p, const struct edit_place *at)
 /* The last name of a path; "": it is "/", or ends in "." or "..". */
 static void base_name(const char *path, struct edit_place *at)
 {
-	size_t end = strlen(path), start;
+	size_t start = btrfs_path_last(path, &at->len);
 
-	while (end && path[end - 1] == '/')
-		end--;
-	for (start = end; start && path[start - 1] != '/'; start--)
-		;
-	at->len = r3_min(end - start, R3_BTRFS_NAME_MAX);
+	at->len = r3_min(at->len, R3_BTRFS_NAME_MAX);
 	memcpy(at->name, path + start, at->len);
 	at->name[at->len] = 0;
 	if (!strcmp(at->name, ".") || !strcmp(at->name, ".."))

@@ -3,44 +3,13 @@
 #include <stdio.h>
 
 #include "cmd_btrfs.h"
-#include "progress.h"
 
-enum { PROBLEMS_SHOWN = 1000 };
-
-struct scrub_out {
-	bool json;
-	uint64_t count;
-	struct cli_progress line;
-};
-
-static void problem(void *arg, const char *text)
-{
-	struct scrub_out *o = arg;
-
-	if (o->count++ >= PROBLEMS_SHOWN)
-		return;
-	cli_progress_end(&o->line);
-	if (o->json) {
-		printf("%s", o->count > 1 ? "," : "");
-		r3_btrfs_print_name(stdout, text, strlen(text), true);
-	} else {
-		printf("%s\n", text);
-	}
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total)
-{
-	cli_progress_show(&((struct scrub_out *)arg)->line, done, total);
-}
-
-static void summary(const struct scrub_out *o,
+static void summary(const struct btrfs_problems *o,
 		    const struct r3_btrfs_scrub_result *r, uint64_t errors)
 {
 	double seconds = (double)(r3_now_ns() - o->line.started_ns) / 1e9;
 
-	if (!o->json && o->count > PROBLEMS_SHOWN)
-		printf("and %llu more\n",
-		       (unsigned long long)(o->count - PROBLEMS_SHOWN));
+	btrfs_problems_rest(o);
 	printf(o->json ? "],\"errors\":%llu,\"csum_errors\":%llu,"
 			 "\"header_errors\":%llu,\"read_errors\":%llu,"
 			 "\"super_errors\":%llu,\"corrected\":%llu,"
@@ -64,10 +33,11 @@ static void summary(const struct scrub_out *o,
 
 int r3_btrfs_cmd_scrub(const struct r3_args *args)
 {
-	struct scrub_out o = { .json = r3_cli_opt(args, "json") };
+	struct btrfs_problems o = { .json = r3_cli_opt(args, "json") };
 	struct r3_btrfs_scrub_options opts = {
 		.readonly = r3_cli_opt(args, "readonly"),
-		.problem = problem, .progress = progress, .arg = &o,
+		.problem = btrfs_problem,
+		.progress = btrfs_problems_progress, .arg = &o,
 	};
 	struct r3_btrfs_scrub_result r;
 	struct btrfs_image img;

@@ -163,22 +163,16 @@ static int find_parent(struct make *m, const char *path, size_t len)
 
 static int make_one(struct make *m, const char *path)
 {
-	size_t len = strlen(path), at;
+	size_t len, at = btrfs_path_last(path, &len);
 	uint64_t id;
-	int err;
+	int err = find_parent(m, path, at);
 
-	while (len && path[len - 1] == '/')
-		len--;
-	for (at = len; at && path[at - 1] != '/';)
-		at--;
-	err = find_parent(m, path, at);
 	if (err)
 		return err;
 	if (m->source)
 		return r3_btrfs_snapshot(m->fs, m->source, m->dir, path + at,
-					 len - at, m->readonly, &m->inherit,
-					 &id);
-	return r3_btrfs_subvol_create(m->fs, m->dir, path + at, len - at,
+					 len, m->readonly, &m->inherit, &id);
+	return r3_btrfs_subvol_create(m->fs, m->dir, path + at, len,
 				      &m->inherit, &id);
 }
 
