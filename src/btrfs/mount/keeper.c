@@ -205,7 +205,7 @@ static int how_it_ended(const struct keeper *k, int status)
 	return 1;
 }
 
-static int block_signals(void)
+int mount_signals(void)
 {
 	static const int which[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
 	sigset_t set;
@@ -254,7 +254,7 @@ static void take_message(struct keeper *k)
 
 int mount_keep(struct keeper *k)
 {
-	struct pollfd p[3] = { { .fd = block_signals(), .events = POLLIN },
+	struct pollfd p[3] = { { .fd = k->signals, .events = POLLIN },
 			       { .fd = k->socket, .events = POLLIN },
 			       { .fd = k->log, .events = POLLIN } };
 	struct mounts m = { .dir = k->args->dir };
@@ -262,10 +262,6 @@ int mount_keep(struct keeper *k)
 
 	each_mount(look_at_mount, &m);
 	strcpy(k->dev, m.dev);
-	k->signals = p[0].fd;
-	if (k->signals < 0)
-		return 1;
-	/* it may have ended before the signal was caught */
 	while (waitpid(k->server, &status, WNOHANG) != k->server) {
 		if (poll(p, R3_COUNT(p), -1) < 0 && errno != EINTR)
 			break;

@@ -313,6 +313,7 @@ static int fork_server(struct mount *m, struct keeper *k)
 		return -errno;
 	if (!k->server) {
 		close(pair[0]);
+		close(k->signals);
 		let_go(k);
 		m->keeper = pair[1];
 		code = mount_serve(m);
@@ -327,7 +328,7 @@ static int fork_server(struct mount *m, struct keeper *k)
 static int keep(struct mount *m, int ready)
 {
 	struct keeper k = { .args = m->args, .log = -1, .log_in = -1,
-			    .ready = ready };
+			    .signals = m->signals, .ready = ready };
 	int log[2], err = 0;
 
 	if (ready >= 0) {
@@ -375,11 +376,21 @@ static int run_mount(const struct mount_args *args)
 {
 	struct mount m = { .args = args, .keeper = -1 };
 
-	if (open_volume(&m) || do_mount(&m)) {
-		close_volume(&m);
-		return 1;
+	if (open_volume(&m))
+		goto fail;
+	/* from the mount on there must be somebody to take it down again */
+	m.signals = mount_signals();
+	if (m.signals < 0) {
+		fail(args->dir, strerror(-m.signals));
+		goto fail;
 	}
+	if (do_mount(&m))
+		goto fail;
 	return args->foreground ? keep(&m, -1) : keep_in_background(&m);
+
+fail:
+	close_volume(&m);
+	return 1;
 }
 
 int main(int argc, char **argv)

@@ -99,6 +99,7 @@ struct mount {
 	uint8_t *buf;	 /* MOUNT_IO_MAX */
 	struct fuse_buf in;
 	int keeper;	 /* socket to it; -1: gone */
+	int signals;	 /* signalfd, the keeper's only */
 	int exit_code;
 	bool ending;	 /* SIGTERM came */
 
@@ -133,7 +134,7 @@ static inline struct mount *mount_of(fuse_req_t req)
 
 /* serve.c: until the file system is unmounted; the exit code. */
 int mount_serve(struct mount *m);
-/* keeper.c: until the server has ended; the exit code. */
+/* keeper.c */
 struct keeper {
 	const struct mount_args *args;
 	pid_t server;
@@ -148,8 +149,11 @@ struct keeper {
 	char line[1024];
 	size_t line_len;
 };
+/* A signalfd of what ends a mount; nothing of it is lost from then on. */
+int mount_signals(void);
+/* Until the server has ended; the exit code. */
 int mount_keep(struct keeper *k);
-/* keeper.c: ring3 btrfs unmount; the exit code. */
+/* ring3 btrfs unmount; the exit code. */
 int mount_unmount(const char *dir, bool lazy);
 
 /* wire.c: between libfuse and the device */
