@@ -84,6 +84,24 @@ static int clean_step(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return btrfs_trans_end(fs, err);
 }
 
+/* The subvolume's ROOT_ITEM is gone with the last of it. */
+int btrfs_subvol_clean(struct r3_btrfs *fs, uint64_t id)
+{
+	struct btrfs_tree *tree;
+	unsigned blocks;
+	int err;
+
+	for (;;) {
+		err = btrfs_tree_get(fs, id, &tree);
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		blocks = STEP_BLOCKS;
+		err = clean_step(fs, tree, &blocks);
+		if (err)
+			return err;
+	}
+}
+
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more)
 {
 	struct btrfs_tree *tree;

@@ -156,17 +156,16 @@ static int finish(struct recv *r)
 	return r->opts->subvol ? tell(r, id) : 0;
 }
 
-/* What is there of it is deleted; should that fail too, whoever cleans next
- * does it. */
+/* What is there of it is deleted, and no other; should that fail too, whoever
+ * cleans next does it. */
 static void give_up(struct recv *r)
 {
 	struct r3_btrfs_why why = r->fs->why;
 	int err = r->fs->why_err;
-	bool more = r->id;
 
 	r->fs->receiving = 0;
-	while (more && !r3_btrfs_clean(r->fs, 1024, &more))
-		;
+	if (r->id)
+		btrfs_subvol_clean(r->fs, r->id);
 	btrfs_fail(r->fs, err, "%s", why.text);
 }
 

@@ -337,6 +337,9 @@ int btrfs_uuid_find(struct r3_btrfs *fs, const uint8_t *uuid, uint8_t type,
  * to be cleaned away, here or by a kernel, and only fs->receiving may change
  * it.  Operations. */
 int btrfs_subvol_hidden(struct r3_btrfs *fs, uint64_t source, uint64_t *id);
+/* clean.c: all of a hidden subvolume, or of a deleted one, is given back.
+ * Operations. */
+int btrfs_subvol_clean(struct r3_btrfs *fs, uint64_t id);
 /* What was received is complete: it gets its name, is read-only from here on,
  * and known by the uuid and the transid that it has where it comes from.
  * -EEXIST, -ENOTDIR, ... as r3_btrfs_subvol_create(). */

@@ -84,6 +84,32 @@ static int count(void *arg, const struct r3_btrfs_subvol *v)
 	return 0;
 }
 
+static int count_dead(void *arg, const struct r3_btrfs_subvol *v)
+{
+	*(unsigned *)arg += v->dead;
+	return 0;
+}
+
+static unsigned dead(struct r3_btrfs *fs)
+{
+	unsigned n = 0;
+
+	assert_int_equal(r3_btrfs_each_subvol(fs, count_dead, &n), 0);
+	return n;
+}
+
+/* One that waits to be cleaned away, which is not a receiver's to do. */
+static void make_dead(struct r3_btrfs *fs)
+{
+	struct r3_btrfs_inode top;
+	uint64_t id;
+
+	assert_int_equal(r3_btrfs_lookup(fs, "/", &top), 0);
+	assert_int_equal(r3_btrfs_subvol_create(fs, top, "dead", 4, NULL, &id),
+			 0);
+	assert_int_equal(r3_btrfs_subvol_delete(fs, id), 0);
+}
+
 static unsigned subvols(struct r3_btrfs *fs)
 {
 	unsigned n = 0;
@@ -398,6 +424,7 @@ static void refused(void **state)
 	make_image(&i);
 	good(&parent);
 	assert_int_equal(receive(i.fs, &parent), 0);
+	make_dead(i.fs);
 	for (unsigned n = 0; n < R3_COUNT(rows); n++) {
 		const struct row *row = &rows[n];
 		int err;
@@ -412,6 +439,9 @@ static void refused(void **state)
 				 row->err, r3_btrfs_why(i.fs));
 		if (subvols(i.fs) != 1)
 			fail_msg("%s: something is left", row->name);
+		if (dead(i.fs) != 1)
+			fail_msg("%s: %u deleted ones wait, not 1", row->name,
+				 dead(i.fs));
 		assert_int_equal(r3_btrfs_sync(i.fs), 0);
 		check(i.fs, row->name);
 	}
