@@ -4,8 +4,8 @@
  * shell completion come
  *
  * Options may stand anywhere after the command, "--" ends them; a long option
- * and a command may be shortened as long as it stays the only one.  --help
- * works everywhere.
+ * and a command may be shortened as long as it stays the only one, and hyphens
+ * in them left out.  --help works everywhere, "help" before any command.
  */
 #ifndef RING3_CLI_H
 #define RING3_CLI_H

@@ -15,21 +15,41 @@ struct parse {
 	bool help;
 };
 
+enum { NO, BEGINS, WHOLE };
+
+/* Does @word stand for @name?  Hyphens don't count: "readonly" is "read-only",
+ * as other tools have both. */
+static int match(const char *name, const char *word, size_t len)
+{
+	const char *end = word + len;
+	bool any = false;
+
+	for (;; name++, word++, any = true) {
+		name += strspn(name, "-");
+		while (word < end && *word == '-')
+			word++;
+		if (word == end || *name != *word)
+			break;
+	}
+	return !any || word < end ? NO : *name ? BEGINS : WHOLE;
+}
+
 /* The command meant by @word: its whole name, or the only one it begins. */
 static const struct r3_cmd *find_cmd(const struct r3_cmd *table,
 				     const char *word, bool *ambiguous)
 {
 	const struct r3_cmd *found = NULL;
-	size_t len = strlen(word);
 
 	*ambiguous = false;
 	for (const struct r3_cmd *c = table; c->name; c++) {
-		if (!strcmp(c->name, word)) {
+		int m = match(c->name, word, strlen(word));
+
+		if (m == WHOLE) {
 			*ambiguous = false;
 			return c;
 		}
-		if (len && !strncmp(c->name, word, len)) {
-			*ambiguous = found != NULL;
+		if (m == BEGINS) {
+			*ambiguous |= found != NULL;
 			found = c;
 		}
 	}
@@ -41,13 +61,12 @@ static int find_opt(const struct r3_cmd *cmd, const char *name, size_t len)
 	int found = -1;
 
 	for (int i = 0; cmd->opts && cmd->opts[i].name; i++) {
-		if (strncmp(cmd->opts[i].name, name, len))
-			continue;
-		if (!cmd->opts[i].name[len])
+		int m = match(cmd->opts[i].name, name, len);
+
+		if (m == WHOLE)
 			return i;
-		found = found < 0 ? i : -2;
-		if (found == -2)
-			break;
+		if (m == BEGINS)
+			found = found == -1 ? i : -2;
 	}
 	return found;
 }
@@ -132,7 +151,8 @@ static int long_opt(struct parse *p, const struct r3_cmd *cmd, int argc,
 		return problem(p, cmd, "'%s' could be several options; "
 			       "write more of it", word);
 	if (opt < 0)
-		return problem(p, cmd, "there is no option '%s'", word);
+		return problem(p, cmd, "there is no option '%s'; behind '--' "
+			       "it would be an argument", word);
 	if (cmd->opts[opt].arg)
 		return one_value(p, cmd, opt, eq ? eq + 1 : NULL, argc, argv,
 				 at);
@@ -151,7 +171,9 @@ static int short_opts(struct parse *p, const struct r3_cmd *cmd, int argc,
 		int opt = find_letter(cmd, *c);
 
 		if (opt < 0)
-			return problem(p, cmd, "there is no option '-%c'", *c);
+			return problem(p, cmd, "there is no option '-%c'; "
+				       "behind '--' it would be an argument",
+				       *c);
 		if (cmd->opts[opt].arg)
 			return one_value(p, cmd, opt, c[1] ? c + 1 : NULL,
 					 argc, argv, at);
@@ -173,6 +195,23 @@ static bool is_help(const char *word)
 	return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
+/* "send, snapshot, stream": what @word may mean. */
+static int ambiguous_cmd(const struct parse *p, const struct r3_cmd *cmd,
+			 const char *word)
+{
+	char names[256] = "";
+	size_t len = 0;
+
+	for (const struct r3_cmd *c = cmd->sub; c->name; c++) {
+		if (len < sizeof(names) && match(c->name, word, strlen(word)))
+			len += (size_t)snprintf(names + len,
+						sizeof(names) - len, "%s%s",
+						len ? ", " : "", c->name);
+	}
+	return problem(p, cmd, "'%s' could be one of %s; write more of it",
+		       word, names);
+}
+
 /* Walk down the tree of commands as far as the words go. */
 static int descend(struct parse *p, const struct r3_cmd **cmd, int argc,
 		   char **argv, int *at)
@@ -187,10 +226,14 @@ static int descend(struct parse *p, const struct r3_cmd **cmd, int argc,
 			p->help = true;
 			return 0;
 		}
+		if (!strcmp(argv[*at], "help")) { /* of what follows */
+			p->help = true;
+			++*at;
+			continue;
+		}
 		next = find_cmd((*cmd)->sub, argv[*at], &ambiguous);
 		if (!next && ambiguous)
-			return problem(p, *cmd, "'%s' could be several "
-				       "commands; write more of it", argv[*at]);
+			return ambiguous_cmd(p, *cmd, argv[*at]);
 		if (!next)
 			return problem(p, *cmd, "there is no command '%s'",
 				       argv[*at]);
@@ -199,7 +242,7 @@ static int descend(struct parse *p, const struct r3_cmd **cmd, int argc,
 		*cmd = next;
 		++*at;
 	}
-	if ((*cmd)->sub)
+	if ((*cmd)->sub && !p->help)
 		return problem(p, *cmd, "which command?");
 	return 0;
 }
@@ -268,7 +311,7 @@ int r3_cli_main(const struct r3_cmd *root, int argc, char **argv)
 		r3_cli_print_help(cmd, p->path);
 	else if (!ret)
 		ret = cmd->run(&p->args);
-	if (fflush(stdout) && !ret) {
+	if ((fflush(stdout) || ferror(stdout)) && !ret) {
 		fprintf(stderr, "%s: writing the output: %m\n", p->path);
 		ret = R3_EXIT_FAILED;
 	}
@@ -328,24 +371,45 @@ void r3_cli_print_synopsis(const struct r3_cmd *root)
 	synopsis(root, root->name);
 }
 
-/* bash: one case for each command path, its words offered next. */
+/* Every path of commands there is, as patterns of a case. */
+static void bash_paths(const struct r3_cmd *cmd, const char *path)
+{
+	char sub[PATH_LEN];
+
+	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++) {
+		snprintf(sub, sizeof(sub), "%s/%s", path, c->name);
+		printf("|%s", sub);
+		bash_paths(c, sub);
+	}
+}
+
+/* One case for each path: its commands, its options, those with a value. */
 static void bash_cases(const struct r3_cmd *cmd, const char *path)
 {
 	char sub[PATH_LEN];
 
-	printf("\t'%s') words='", path);
+	printf("\t'%s') subs='", path);
 	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++)
 		printf("%s ", c->name);
+	printf("' opts='");
 	for (const struct r3_opt *o = cmd->opts; o && o->name; o++)
 		printf("--%s ", o->name);
-	printf("--help' ;;\n");
+	printf("--help' vals=' ");
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
+		if (o->arg && o->letter)
+			printf("-%c ", o->letter);
+		if (o->arg)
+			printf("--%s ", o->name);
+	}
+	printf("' ;;\n");
 	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++) {
-		snprintf(sub, sizeof(sub), "%s%s%s", path, *path ? " " : "",
-			 c->name);
+		snprintf(sub, sizeof(sub), "%s/%s", path, c->name);
 		bash_cases(c, sub);
 	}
 }
 
+/* Where there is nothing to offer, "-o default" offers the names of files.
+ * The shell's own "path" and "words" are special in zsh. */
 int r3_cli_print_completion(const struct r3_cmd *root, const char *shell)
 {
 	bool zsh = !strcmp(shell, "zsh");
@@ -354,14 +418,20 @@ int r3_cli_print_completion(const struct r3_cmd *root, const char *shell)
 		return -EINVAL;
 	if (zsh)
 		printf("autoload -U +X bashcompinit && bashcompinit\n");
-	printf("_%s() {\n\tlocal words= path= i\n"
+	printf("_%s() {\n"
+	       "\tlocal at= subs= opts= vals= i\n"
+	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n"
+	       "\tlocal before=${COMP_WORDS[COMP_CWORD-1]}\n"
 	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	       "\t\tcase ${COMP_WORDS[i]} in -*) ;; *) "
-	       "path+=${path:+ }${COMP_WORDS[i]} ;; esac\n\tdone\n"
-	       "\tcase $path in\n", root->name);
+	       "\t\tcase $at/${COMP_WORDS[i]} in\n\t\t-", root->name);
+	bash_paths(root, "");
+	printf(") at=$at/${COMP_WORDS[i]} ;;\n\t\tesac\n\tdone\n"
+	       "\tcase $at in\n");
 	bash_cases(root, "");
-	printf("\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- "
-	       "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+	printf("\tesac\n\tCOMPREPLY=()\n"
+	       "\tcase $vals in *\" $before \"*) return ;; esac\n"
+	       "\tcase $cur in -*) subs=$opts ;; esac\n"
+	       "\tCOMPREPLY=($(compgen -W \"$subs\" -- \"$cur\"))\n}\n"
 	       "complete -o default -F _%s %s\n", root->name, root->name);
 	return 0;
 }
