@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* main.c - the ring3 command: its table of parts */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cmd_node.h"
 #include "cmds.h"
@@ -60,8 +62,7 @@ static const struct r3_cmd commands[] = {
 
 static const struct r3_cmd root = {
 	.name = "ring3",
-	.summary = "devices, network, storage, memory and virtual machines in "
-		   "user space",
+	.summary = "devices, storage and virtual machines in user space",
 	.sub = commands,
 };
 
@@ -80,22 +81,23 @@ static int run_synopsis(const struct r3_args *args)
 	return R3_EXIT_OK;
 }
 
-/* What people try first: `ring3 --version`, `ring3 help`, `ring3 help up`. */
-static void understand(int argc, char **argv)
+/* What a shell closed would be the number of the next file, an image's say, and
+ * messages would go there.  Opened the wrong way round, using it still fails. */
+static void hold_standard_files(void)
 {
-	if (argc < 2)
-		return;
-	if (!strcmp(argv[1], "--version")) {
-		argv[1] = "version";
-	} else if (!strcmp(argv[1], "help")) {
-		memmove(&argv[1], &argv[2],
-			(size_t)(argc - 2) * sizeof(*argv));
-		argv[argc - 1] = "--help";
+	static const int flags[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", flags[fd]) != fd)
+			_exit(R3_EXIT_FAILED);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	understand(argc, argv);
+	hold_standard_files();
+	if (argc > 1 && !strcmp(argv[1], "--version"))
+		argv[1] = "version"; /* what people try first */
 	return r3_cli_main(&root, argc, argv);
 }
