@@ -130,8 +130,9 @@ void r3_vub_fail(struct r3_vub *v, int err, const char *reason);
  * end of the server whose next life resumes. */
 void r3_vub_leave(struct r3_vub *v);
 
-/* Publish what was pushed in queue @i, and call the driver if it wants it. */
-void r3_vub_signal(struct r3_vub *v, unsigned i);
+/* Publish what was pushed in queue @i, and call the driver if it wants it:
+ * true, it slept. */
+bool r3_vub_signal(struct r3_vub *v, unsigned i);
 /* NULL: not running. */
 struct r3_vq_device *r3_vub_queue(struct r3_vub *v, unsigned i);
 uint64_t r3_vub_features(const struct r3_vub *v); /* as acknowledged */

@@ -9,12 +9,30 @@
 #include "ring3/loop.h"
 
 #define LOOP_EVENTS 64 /* fetched at once */
+#define HOLD_NS	    3000 /* a peer that runs answers sooner, mostly */
+#define HOLD_SKIP   255	 /* at most; then holding is tried again */
+
+/*
+ * A process that looks for work in vain gives its processor away, for whom it
+ * waits may need it: sched_yield().  Each time costs a change of address space,
+ * twice, and a peer that runs on another processor has often answered by then;
+ * so it is kept a little first.  Where the peer waits for this same processor
+ * that is time lost: how the last waits for that peer went tells.
+ */
+struct hold {
+	unsigned skip; /* so many waits begin with a yield */
+	unsigned penalty;
+};
 
 struct r3_loop {
 	int epfd;
 	struct r3_timer timers; /* ring, soonest first */
 	struct r3_poller *pollers;
 	uint64_t spin_ns;
+	struct hold hold[R3_LOOP_SLEEPER];
+	struct hold *held; /* it holds the processor now, for its peer */
+	uint64_t held_until;
+	enum r3_loop_peer peer; /* whose turn it is */
 	struct epoll_event events[LOOP_EVENTS];
 	int count, at; /* events fetched; the one being dispatched */
 	bool stop;
@@ -128,6 +146,11 @@ void r3_loop_spin(struct r3_loop *loop, unsigned us)
 	loop->spin_ns = us * R3_NS_PER_US;
 }
 
+void r3_loop_turn(struct r3_loop *loop, enum r3_loop_peer peer)
+{
+	loop->peer = peer;
+}
+
 void r3_loop_add_poller(struct r3_loop *loop, struct r3_poller *p)
 {
 	p->next = loop->pollers;
@@ -225,6 +248,47 @@ static void disarm_all(struct r3_loop *loop)
 	}
 }
 
+static void hold_begin(struct r3_loop *loop, uint64_t now)
+{
+	struct hold *h;
+
+	if (loop->peer == R3_LOOP_SLEEPER)
+		return;
+	h = &loop->hold[loop->peer];
+	if (h->skip) {
+		h->skip--;
+		return;
+	}
+	loop->held = h;
+	loop->held_until = now + HOLD_NS;
+}
+
+static void hold_end(struct r3_loop *loop, bool paid)
+{
+	struct hold *h = loop->held;
+
+	if (!h)
+		return;
+	loop->held = NULL;
+	if (paid) {
+		h->penalty /= 2;
+		return;
+	}
+	h->penalty = r3_min(2 * h->penalty + 1, HOLD_SKIP);
+	h->skip = h->penalty;
+}
+
+/* Nothing to do, for the first time or again. */
+static void stand_by(struct r3_loop *loop, bool first, uint64_t now)
+{
+	if (first)
+		hold_begin(loop, now);
+	if (loop->held && now < loop->held_until)
+		return;
+	hold_end(loop, false);
+	sched_yield();
+}
+
 /*
  * Poll while there is work and a little longer; look at the fds now and then
  * all the same, so that a busy channel does not starve the control plane.
@@ -233,21 +297,25 @@ static int spin(struct r3_loop *loop)
 {
 	uint64_t now = r3_now_ns(), until = now + loop->spin_ns;
 	uint64_t look = now + R3_NS_PER_MS;
+	bool worked = true, before;
 
 	for (;;) {
-		bool worked = poll_all(loop) != 0;
-
+		before = worked;
+		worked = poll_all(loop) != 0;
 		if (loop->stop)
 			return 0;
 		if (!worked && !loop->spin_ns)
 			return 0;
 		now = r3_now_ns();
-		if (worked)
+		if (worked) {
 			until = now + loop->spin_ns;
-		else if (now >= until)
+			hold_end(loop, true);
+		} else if (now >= until) {
+			hold_end(loop, false);
 			return 0;
-		else
-			sched_yield();
+		} else {
+			stand_by(loop, before, now);
+		}
 		if (now >= look) {
 			int err = wait_and_dispatch(loop, 0);
 

@@ -255,15 +255,17 @@ void r3_vub_leave(struct r3_vub *v)
 	vub_free(v);
 }
 
-void r3_vub_signal(struct r3_vub *v, unsigned i)
+bool r3_vub_signal(struct r3_vub *v, unsigned i)
 {
 	struct vub_queue *q = &v->queue[i];
 
 	if (!q->running)
-		return;
+		return false;
 	r3_vq_device_publish(&q->q);
-	if (r3_vq_device_should_signal(&q->q))
-		vub_call(v, i);
+	if (!r3_vq_device_should_signal(&q->q))
+		return false;
+	vub_call(v, i);
+	return true;
 }
 
 struct r3_vq_device *r3_vub_queue(struct r3_vub *v, unsigned i)

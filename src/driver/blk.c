@@ -537,7 +537,7 @@ unsigned blk_poll(struct blk *b, uint64_t now_ns)
 			nvme_kick(b->ctrl, i);
 		q->submitted = false;
 		if (q->pushed && q->vq)
-			r3_vub_signal(b->vub, i);
+			b->sleeps = r3_vub_signal(b->vub, i);
 		q->pushed = false;
 	}
 	return n;

@@ -61,6 +61,7 @@ struct blk {
 	struct blk_disk disk;
 	bool writeback; /* the client flushes; else every write is durable */
 	bool features_seen;
+	bool sleeps; /* the client, when it was last answered */
 	bool cut; /* the client broke the rules, its end is near */
 	unsigned queues;
 	uint16_t queue_size;

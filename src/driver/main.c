@@ -111,7 +111,13 @@ static unsigned poll_all(void *arg)
 		tick(d);
 	}
 	d->seen = d->ctrl.state;
-	return n + blk_poll(&d->blk, now);
+	n += blk_poll(&d->blk, now);
+	if (d->blk.sleeps)
+		r3_loop_turn(d->loop, R3_LOOP_SLEEPER);
+	else if (n)
+		r3_loop_turn(d->loop, nvme_idle(&d->ctrl) ? R3_LOOP_CLIENT
+							  : R3_LOOP_DEVICE);
+	return n;
 }
 
 static bool arm_all(void *arg)
