@@ -97,6 +97,9 @@ int r3_btrfs_open(struct r3_btrfs_dev *dev,
 void r3_btrfs_close(struct r3_btrfs *fs); /* NULL is fine */
 /* Why the last call on @fs failed. */
 const char *r3_btrfs_why(const struct r3_btrfs *fs);
+/* Why opening for changes left deleted files that a crash had left: damage.  They
+ * only take space.  Empty: it didn't. */
+const char *r3_btrfs_left(const struct r3_btrfs *fs);
 /* Why the last call failed with @err: its text, or what errno says. */
 const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err);
 

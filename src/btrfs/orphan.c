@@ -252,6 +252,19 @@ static int next_orphan(struct r3_btrfs *fs, const struct btrfs_root *root,
 	return err;
 }
 
+/* One that damage keeps, before anything of it changed: the others, and whoever
+ * changes something else, need not mind. */
+static int clean_or_leave(struct r3_btrfs *fs, struct btrfs_tree *tree,
+			  uint64_t ino)
+{
+	int err = clean_one(fs, tree, ino);
+
+	if ((err != -EIO && err != -EUCLEAN) || btrfs_trans_is_aborted(fs))
+		return err;
+	fs->left = fs->why;
+	return 0;
+}
+
 int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t id)
 {
 	struct btrfs_tree *tree;
@@ -259,6 +272,8 @@ int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t id)
 	uint64_t ino = 0;
 	int err = btrfs_subvol_root(fs, id, &root);
 
+	if (fs->keep_orphans)
+		return 0;
 	if (!err)
 		err = next_orphan(fs, &root, 0, &ino);
 	if (err) /* of damage here, whoever changes this subvolume is told */
@@ -267,7 +282,7 @@ int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t id)
 	if (!err && !le32(tree->item.refs))
 		return 0;
 	while (!err) {
-		err = clean_one(fs, tree, ino);
+		err = clean_or_leave(fs, tree, ino);
 		if (err || ino == UINT64_MAX)
 			break;
 		err = next_orphan(fs, tree->root, ino + 1, &ino);

@@ -324,6 +324,8 @@ struct r3_btrfs {
 	uint64_t receiving; /* the hidden subvolume that may change */
 	struct btrfs_packing *packing;
 	uint64_t freed_transid; /* the last transaction that freed data */
+	bool keep_orphans;	/* removing them failed in the middle */
+	struct r3_btrfs_why left; /* why there are some still, or empty */
 };
 
 /* Fill fs->why, return @err. */

@@ -73,6 +73,11 @@ const char *r3_btrfs_why(const struct r3_btrfs *fs)
 	return fs->why.text;
 }
 
+const char *r3_btrfs_left(const struct r3_btrfs *fs)
+{
+	return fs->left.text;
+}
+
 struct timespec btrfs_time_get(struct btrfs_disk_time t)
 {
 	return (struct timespec){ .tv_sec = (time_t)le64(t.sec),
@@ -128,6 +133,38 @@ static int load_roots(struct r3_btrfs *fs)
 	return err;
 }
 
+static void unload(struct r3_btrfs *fs)
+{
+	free(fs->drop);
+	btrfs_packer_close(fs);
+	btrfs_holds_free(fs);
+	btrfs_names_free(fs);
+	btrfs_trans_close(fs);
+	btrfs_cache_fini(fs);
+	free(fs->chunks);
+}
+
+static int load(struct r3_btrfs *fs);
+
+/* Damage where an orphan lies must not keep all else from being changed: if
+ * removing them fails in the middle, they stay. */
+static int clean_orphans(struct r3_btrfs *fs)
+{
+	struct r3_btrfs again = { .dev = fs->dev, .opts = fs->opts,
+				  .file_buf = fs->file_buf,
+				  .keep_orphans = true };
+	int err = btrfs_orphans_clean(fs);
+
+	if (!err)
+		err = r3_btrfs_sync(fs);
+	if (!err || err == -ENOMEM || !btrfs_trans_is_aborted(fs))
+		return err;
+	again.left = fs->why;
+	unload(fs);
+	*fs = again;
+	return load(fs);
+}
+
 static int load(struct r3_btrfs *fs)
 {
 	int err = btrfs_super_load(fs);
@@ -145,7 +182,9 @@ static int load(struct r3_btrfs *fs)
 		err = load_roots(fs);
 	if (!err && fs->opts.write)
 		err = btrfs_trans_open(fs);
-	return !err && fs->opts.write ? btrfs_orphans_clean(fs) : err;
+	if (!err && fs->opts.write && !fs->keep_orphans)
+		err = clean_orphans(fs);
+	return err;
 }
 
 int r3_btrfs_open(struct r3_btrfs_dev *dev,
@@ -178,13 +217,7 @@ void r3_btrfs_close(struct r3_btrfs *fs)
 {
 	if (!fs)
 		return;
-	free(fs->drop);
-	btrfs_packer_close(fs);
-	btrfs_holds_free(fs);
-	btrfs_names_free(fs);
-	btrfs_trans_close(fs);
-	btrfs_cache_fini(fs);
-	free(fs->chunks);
+	unload(fs);
 	free(fs->file_buf);
 	free(fs);
 }

@@ -25,6 +25,11 @@ static int open_image(const char *name, bool write,
 		r3_btrfs_dev_close(img->dev);
 		return R3_EXIT_FAILED;
 	}
+	if (*r3_btrfs_left(img->fs))
+		fprintf(stderr, "%s: warning: deleted files that a crash left "
+			"still take space, because of damage; 'ring3 btrfs "
+			"check' says how much there is: %s\n", name,
+			r3_btrfs_left(img->fs));
 	return R3_EXIT_OK;
 }
 

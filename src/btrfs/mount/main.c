@@ -180,6 +180,10 @@ static int open_volume(struct mount *m)
 		fail(m->args->image, why.text);
 		return err;
 	}
+	if (*r3_btrfs_left(m->fs))
+		r3_log(R3_WARN, "btrfs", m->args->image, "deleted files that "
+		       "a crash left still take space, because of damage; run "
+		       "'ring3 btrfs check': %s", r3_btrfs_left(m->fs));
 	return find_subvol(m);
 }
 

@@ -877,6 +877,92 @@ static void test_truncation_orphan(void **state)
 	look(m);
 }
 
+/* Every copy of a tree's root block is bad. */
+static void damage_root(struct model *m, const struct btrfs_root *root)
+{
+	const struct btrfs_chunk_map *c = btrfs_chunk_find(m->fs,
+							   root->bytenr);
+
+	for (unsigned i = 0; i < c->copies; i++)
+		memset(m->bytes + c->physical[i] + root->bytenr - c->logical,
+		       'x', m->fs->nodesize);
+}
+
+/* A file of a subvolume that only a crash ends, @data bytes long. */
+static void leave_orphan(struct model *m, uint64_t subvol, size_t data)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_inode root = { subvol, R3_BTRFS_ROOT_INO }, in;
+	uint8_t *bytes = calloc(1, data);
+
+	expect(m, "make", 0, r3_btrfs_make(m->fs, root, "o", 1, &what, &in));
+	expect(m, "write", 0, r3_btrfs_write(m->fs, in, 0, bytes, data));
+	expect(m, "hold", 0, r3_btrfs_hold(m->fs, in));
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "o", 1));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	free(bytes);
+}
+
+static unsigned orphans(struct model *m)
+{
+	struct btrfs_cursor c;
+	struct btrfs_root root;
+	unsigned n = 0;
+	int err;
+
+	assert_int_equal(btrfs_subvol_root(m->fs, R3_BTRFS_TOP, &root), 0);
+	btrfs_cursor_init(&c, m->fs, &root);
+	err = btrfs_cursor_seek(&c, KEY(BTRFS_ORPHANS, 0, 0));
+	for (; !err && c.key.objectid == BTRFS_ORPHANS; n++)
+		err = btrfs_cursor_next(&c);
+	btrfs_cursor_fini(&c);
+	return n;
+}
+
+/* What a crash left can't be removed, as the checksums of its data are
+ * damaged: all else can be changed still, also by who opens it next. */
+static void test_damaged_orphan(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFDIR | 0755 };
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in;
+	char name[2] = "a";
+
+	leave_orphan(m, R3_BTRFS_TOP, 100000);
+	damage_root(m, &m->fs->csum);
+	for (; *name < 'd'; ++*name) {
+		r3_btrfs_close(m->fs);
+		open_it(m, true);
+		assert_non_null(strstr(r3_btrfs_left(m->fs), "tree csum"));
+		assert_int_equal(orphans(m), 1);
+		expect(m, "mkdir", 0, r3_btrfs_make(m->fs, root, name, 1,
+						    &what, &in));
+		expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+		expect(m, "snapshot", 0,
+		       r3_btrfs_snapshot(m->fs, R3_BTRFS_TOP, in, "s", 1,
+					 false, NULL, &in.subvol));
+		expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	}
+}
+
+/* Nothing of it was changed when the damage was met: others are removed. */
+static void test_lost_orphan(void **state)
+{
+	struct model *m = *state;
+	struct btrfs_root root;
+	uint64_t id;
+
+	assert_int_equal(r3_btrfs_subvol_create(m->fs, m->inodes[0].in, "v", 1,
+						NULL, &id), 0);
+	leave_orphan(m, id, 10);
+	leave_orphan(m, R3_BTRFS_TOP, 10);
+	assert_int_equal(btrfs_subvol_root(m->fs, id, &root), 0);
+	damage_root(m, &root);
+	r3_btrfs_close(m->fs);
+	open_it(m, true);
+	assert_int_equal(orphans(m), 0);
+}
+
 static int see_group(void *arg, const struct r3_btrfs_qgroup *g)
 {
 	if (g->id == R3_BTRFS_TOP)
@@ -936,6 +1022,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_truncation_orphan, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_orphan, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_lost_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
