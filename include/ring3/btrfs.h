@@ -428,7 +428,9 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
  * lies in it), -EBUSY (held).
  */
 int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id);
-/* Up to about @blocks tree blocks of deleted subvolumes; *more: there are. */
+/* Up to about @blocks tree blocks of deleted subvolumes; *more: there are.  One
+ * that can't be read on is left for the last: its error, -EIO or -EUCLEAN, comes
+ * when the others are done. */
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more);
 /* Making one that was received writable forgets from where. */
 int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,

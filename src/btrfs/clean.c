@@ -27,12 +27,12 @@ static int next_orphan(struct r3_btrfs *fs, uint64_t *id)
 	return err;
 }
 
-/* The first dead subvolume; -ENOENT.  Old kernels left orphan items for files
+/* The first dead subvolume from @id on; -ENOENT.  Old kernels left orphan items for files
  * of the root tree, too. */
-static int next_dead(struct r3_btrfs *fs, struct btrfs_tree **out)
+static int next_dead(struct r3_btrfs *fs, uint64_t id,
+		     struct btrfs_tree **out)
 {
 	struct btrfs_tree *tree;
-	uint64_t id = BTRFS_FIRST_FREE;
 	int err;
 
 	for (;; id++) {
@@ -102,24 +102,41 @@ int btrfs_subvol_clean(struct r3_btrfs *fs, uint64_t id)
 	}
 }
 
+/* Damage in one of them, and nothing changed: the others can go. */
+static bool is_stuck(const struct r3_btrfs *fs, int err)
+{
+	return (err == -EIO || err == -EUCLEAN) &&
+	       !btrfs_trans_is_aborted(fs);
+}
+
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more)
 {
+	uint64_t from = BTRFS_FIRST_FREE;
 	struct btrfs_tree *tree;
-	int err;
+	struct r3_btrfs_why why;
+	int err, stuck = 0;
 
 	if (!fs->trans)
 		return btrfs_fail(fs, -EROFS, "the volume was opened for "
 				  "reading");
 	for (;;) {
-		err = next_dead(fs, &tree);
+		err = next_dead(fs, from, &tree);
 		if (err || !blocks)
 			break;
+		from = tree->root->id;
 		err = clean_step(fs, tree, &blocks);
-		if (err)
+		if (err && !is_stuck(fs, err))
 			return err;
+		if (err) {
+			stuck = err;
+			why = fs->why;
+			from++;
+		}
 	}
 	if (err && err != -ENOENT)
 		return err;
+	if (err && stuck)
+		return btrfs_fail(fs, stuck, "%s", why.text);
 	*more = !err;
 	return 0;
 }

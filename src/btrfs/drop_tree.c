@@ -386,6 +386,30 @@ void subvol_drop_forget(struct r3_btrfs *fs)
 	fs->drop = NULL;
 }
 
+static bool can_read(struct r3_btrfs *fs, struct btrfs_drop *d)
+{
+	struct frame *f = top_frame(d);
+	struct btrfs_block *b;
+
+	if (btrfs_block_get(fs, f->bytenr, &f->expect, &b))
+		return false;
+	btrfs_block_put(b);
+	return true;
+}
+
+/* In front of a block that can't be read: what was done is noted, so that the
+ * next step fails before it changes anything. */
+static int stop_before(struct r3_btrfs *fs, struct btrfs_drop *d,
+		       struct btrfs_tree *tree)
+{
+	int err;
+
+	d->level++;
+	err = save(fs, d, tree);
+	subvol_drop_forget(fs);
+	return err;
+}
+
 int subvol_drop_step(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		     unsigned *blocks, bool *done)
 {
@@ -397,6 +421,9 @@ int subvol_drop_step(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		err = begin(fs, tree);
 	d = fs->drop;
 	while (!err && d->level <= d->top && (*blocks || !at_rest(d))) {
+		if (fs->trans->edited && !top_frame(d)->seen &&
+		    !can_read(fs, d))
+			return stop_before(fs, d, tree);
 		err = one_step(fs, d, tree);
 		*blocks -= *blocks > 0;
 	}

@@ -275,6 +275,22 @@ static int clean(struct r3_btrfs *fs, uint64_t blocks)
 	return err;
 }
 
+/* What was done is saved even when damage ended it. */
+static int save_cleaned(struct btrfs_image *img, int err)
+{
+	struct r3_btrfs_why why;
+
+	if (!err)
+		return btrfs_save_image(img, 0);
+	snprintf(why.text, sizeof(why.text), "%s",
+		 r3_btrfs_why_of(img->fs, err));
+	if (r3_btrfs_sync(img->fs))
+		return btrfs_close_image(img, err);
+	fprintf(stderr, "%s: deleted subvolumes still take space: %s\n",
+		img->name, why.text);
+	return btrfs_close_image(img, R3_EXIT_FAILED);
+}
+
 static int run_delete(const struct r3_args *args)
 {
 	struct btrfs_image img;
@@ -289,7 +305,7 @@ static int run_delete(const struct r3_args *args)
 			ret = r3_btrfs_subvol_delete(img.fs, id);
 	}
 	if (!ret && !r3_cli_opt(args, "no-clean"))
-		ret = clean(img.fs, UINT64_MAX);
+		return save_cleaned(&img, clean(img.fs, UINT64_MAX));
 	return btrfs_save_image(&img, ret);
 }
 
@@ -303,7 +319,7 @@ static int run_clean(const struct r3_args *args)
 	if (blocks && (r3_parse_uint(blocks, &n) || !n))
 		return r3_cli_usage(args, "--blocks is a number from 1 on");
 	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
-	return ret ? ret : btrfs_save_image(&img, clean(img.fs, n));
+	return ret ? ret : save_cleaned(&img, clean(img.fs, n));
 }
 
 static int run_set_default(const struct r3_args *args)

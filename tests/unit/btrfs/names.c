@@ -877,15 +877,14 @@ static void test_truncation_orphan(void **state)
 	look(m);
 }
 
-/* Every copy of a tree's root block is bad. */
-static void damage_root(struct model *m, const struct btrfs_root *root)
+/* Every copy of a tree block is bad. */
+static void damage(struct model *m, uint64_t block)
 {
-	const struct btrfs_chunk_map *c = btrfs_chunk_find(m->fs,
-							   root->bytenr);
+	const struct btrfs_chunk_map *c = btrfs_chunk_find(m->fs, block);
 
 	for (unsigned i = 0; i < c->copies; i++)
-		memset(m->bytes + c->physical[i] + root->bytenr - c->logical,
-		       'x', m->fs->nodesize);
+		memset(m->bytes + c->physical[i] + block - c->logical, 'x',
+		       m->fs->nodesize);
 }
 
 /* A file of a subvolume that only a crash ends, @data bytes long. */
@@ -929,7 +928,7 @@ static void test_damaged_orphan(void **state)
 	char name[2] = "a";
 
 	leave_orphan(m, R3_BTRFS_TOP, 100000);
-	damage_root(m, &m->fs->csum);
+	damage(m, m->fs->csum.bytenr);
 	for (; *name < 'd'; ++*name) {
 		r3_btrfs_close(m->fs);
 		open_it(m, true);
@@ -957,10 +956,73 @@ static void test_lost_orphan(void **state)
 	leave_orphan(m, id, 10);
 	leave_orphan(m, R3_BTRFS_TOP, 10);
 	assert_int_equal(btrfs_subvol_root(m->fs, id, &root), 0);
-	damage_root(m, &root);
+	damage(m, root.bytenr);
 	r3_btrfs_close(m->fs);
 	open_it(m, true);
 	assert_int_equal(orphans(m), 0);
+}
+
+/* A subvolume of many blocks; the one that its inode @ino lies in. */
+static uint64_t large_subvol(struct model *m, const char *name, uint64_t ino,
+			     uint64_t *block)
+{
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_inode root = { .ino = R3_BTRFS_ROOT_INO }, in;
+	struct btrfs_cursor c;
+	struct btrfs_root tree;
+	char file[32];
+
+	expect(m, "subvolume", 0,
+	       r3_btrfs_subvol_create(m->fs, m->inodes[0].in, name, 1, NULL,
+				      &root.subvol));
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(file, sizeof(file), "%u", i);
+		expect(m, "make", 0, r3_btrfs_make(m->fs, root, file,
+						   strlen(file), &what, &in));
+	}
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	assert_int_equal(btrfs_subvol_root(m->fs, root.subvol, &tree), 0);
+	btrfs_cursor_init(&c, m->fs, &tree);
+	assert_int_equal(btrfs_cursor_seek(&c, KEY(ino, 0, 0)), 0);
+	*block = c.path[0]->logical;
+	btrfs_cursor_fini(&c);
+	return root.subvol;
+}
+
+static int count_dead(void *arg, const struct r3_btrfs_subvol *v)
+{
+	*(unsigned *)arg += v->dead;
+	return 0;
+}
+
+/* Giving back the first of two deleted subvolumes stops at a damaged block;
+ * what comes before it and the second go, and the volume can be changed. */
+static void test_damaged_dead(void **state)
+{
+	struct r3_btrfs_new what = { .mode = S_IFDIR | 0755 };
+	struct model *m = *state;
+	struct r3_btrfs_inode in;
+	uint64_t a, b, block, other;
+	bool more = true;
+	unsigned n = 0;
+
+	a = large_subvol(m, "A", BTRFS_FIRST_FREE + 1700, &block);
+	b = large_subvol(m, "B", BTRFS_FIRST_FREE, &other);
+	expect(m, "delete", 0, r3_btrfs_subvol_delete(m->fs, a));
+	expect(m, "delete", 0, r3_btrfs_subvol_delete(m->fs, b));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	damage(m, block);
+	for (unsigned i = 0; i < 2; i++) {
+		r3_btrfs_close(m->fs);
+		open_it(m, true);
+		expect(m, "clean", -EIO, r3_btrfs_clean(m->fs, 10000, &more));
+		expect(m, "mkdir", 0, r3_btrfs_make(m->fs, m->inodes[0].in,
+						    i ? "y" : "x", 1, &what,
+						    &in));
+		expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	}
+	assert_int_equal(r3_btrfs_each_subvol(m->fs, count_dead, &n), 0);
+	assert_int_equal(n, 1);
 }
 
 static int see_group(void *arg, const struct r3_btrfs_qgroup *g)
@@ -1026,6 +1088,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_lost_orphan, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_dead, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
