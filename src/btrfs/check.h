@@ -58,6 +58,7 @@ struct check_block {
 	uint32_t extent; /* index */
 	uint8_t level;
 	uint64_t generation, owner;
+	bool reloc; /* made by a balance, which may share what is newer */
 	struct btrfs_key first, last;
 	struct check_sums sums; /* of its whole subtree, in subvolumes */
 };

@@ -15,6 +15,7 @@ struct walk {
 	struct check *c;
 	struct btrfs_root root;
 	bool content;		/* a subvolume: sum up its content */
+	uint64_t last_snapshot;
 	bool dropping;		/* partly deleted: begin at drop_key */
 	struct btrfs_key drop_key;
 	uint8_t drop_level;
@@ -396,7 +397,8 @@ static void read_block(struct walk *w, const struct btrfs_block *b,
 	*out = (struct check_block){ .extent = (uint32_t)self,
 				     .level = b->level,
 				     .generation = b->generation,
-				     .owner = b->owner };
+				     .owner = b->owner,
+				     .reloc = b->flags & BTRFS_HEADER_RELOC };
 	if (b->nritems) {
 		out->first = btrfs_block_key(b, 0);
 		out->last = btrfs_block_key(b, b->nritems - 1);
@@ -410,6 +412,22 @@ static void read_block(struct walk *w, const struct btrfs_block *b,
 		walk_node(w, b, self, e, &out->sums);
 	else
 		walk_leaf(w, b, &c->extents.p[self], &out->sums);
+}
+
+/* Whoever changes a subvolume takes its blocks for its own that are newer than
+ * its last snapshot, but for the root, which is never shared. */
+static void check_shared(struct walk *w, const struct check_extent *x,
+			 const struct check_block *b)
+{
+	if (w->content && x->refs > 1 && !b->reloc &&
+	    b->generation > w->last_snapshot &&
+	    x->bytenr != w->root.bytenr)
+		check_problem(w->c, "tree %s block %llu: is shared, though "
+			      "newer than the tree's last snapshot (%llu, at "
+			      "%llu)", btrfs_tree_text(w->root.id).s,
+			      (unsigned long long)x->bytenr,
+			      (unsigned long long)b->generation,
+			      (unsigned long long)w->last_snapshot);
 }
 
 static int walk_block(struct walk *w, uint64_t bytenr,
@@ -430,6 +448,7 @@ static int walk_block(struct walk *w, uint64_t bytenr,
 	}
 	if (x->block) {
 		*index = x->block - 1;
+		check_shared(w, x, &c->blocks.p[*index]);
 		return seen_fits(w, &c->blocks.p[*index], bytenr, e)
 			       ? 0 : -EUCLEAN;
 	}
@@ -447,6 +466,7 @@ static int walk_block(struct walk *w, uint64_t bytenr,
 					       b->level, c->fs->nodesize));
 	read_block(w, b, self, e, &info);
 	btrfs_block_put(b);
+	check_shared(w, x, &info);
 	if (!vec_push(&c->blocks, info)) {
 		c->out_of_memory = true;
 		return -ENOMEM;
@@ -506,6 +526,7 @@ static int walk_root_item(struct check *c, const struct btrfs_cursor *cur)
 	btrfs_root_item_get(&r, cur->data, cur->size);
 	w.root = (struct btrfs_root){ cur->key.objectid, le64(r.bytenr),
 				      le64(r.generation), r.level };
+	w.last_snapshot = le64(r.last_snapshot);
 	w.drop_key = btrfs_key_get(&r.drop_progress);
 	w.drop_level = r.drop_level;
 	w.dropping = w.drop_key.objectid;

@@ -1025,6 +1025,40 @@ static void test_damaged_dead(void **state)
 	assert_int_equal(n, 1);
 }
 
+static void count_problem(void *arg, const char *text)
+{
+	*(unsigned *)arg += !!strstr(text, "newer than the tree's last");
+}
+
+/* A last_snapshot too small makes a writer take shared blocks for its own. */
+static void test_last_snapshot(void **state)
+{
+	unsigned n = 0;
+	struct r3_btrfs_check_options o = { .problem = count_problem,
+					    .arg = &n };
+	struct r3_btrfs_check_result r;
+	struct model *m = *state;
+	struct btrfs_tree *tree;
+	uint64_t id, block, copy;
+
+	id = large_subvol(m, "A", BTRFS_FIRST_FREE, &block);
+	expect(m, "snapshot", 0,
+	       r3_btrfs_snapshot(m->fs, id, m->inodes[0].in, "B", 1, false,
+				 NULL, &copy));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	assert_int_equal(r3_btrfs_check(m->fs, &o, &r), 0);
+	assert_int_equal(r.problems, 0);
+	expect(m, "start", 0, btrfs_trans_start(m->fs, 1, BTRFS_USES));
+	expect(m, "tree", 0, btrfs_tree_get(m->fs, id, &tree));
+	tree->last_snapshot = 1;
+	expect(m, "end", 0, btrfs_trans_end(m->fs,
+					    btrfs_tree_touch(m->fs, tree)));
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	assert_int_equal(r3_btrfs_check(m->fs, &o, &r), 0);
+	assert_true(n > 0);
+	assert_int_equal(r.problems, n);
+}
+
 static int see_group(void *arg, const struct r3_btrfs_qgroup *g)
 {
 	if (g->id == R3_BTRFS_TOP)
@@ -1090,6 +1124,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_dead, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_last_snapshot, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
