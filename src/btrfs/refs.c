@@ -2,12 +2,14 @@
 /*
  * refs.c - references that wait to be written into the extent tree
  *
- * One head an extent, with a signed count for every distinct reference; heads
- * and references are found by hash tables.  A run takes the heads that wait, in
- * the order of their addresses, and writes one after the other; that changes
- * the extent tree and the free space tree, whose blocks are then copied, which
- * makes new heads; so it takes those next, until there are none.  A head is out
- * of the tables before it is written: whatever is delayed meanwhile waits.
+ * One head an extent, found by a hash table, with a log of the references that
+ * came and went.  A log is put in order, and what cancels out or comes twice
+ * joined, when it is full or looked at; so to note one costs next to nothing.
+ * A run takes the heads that wait, in the order of their addresses, and writes
+ * one after the other; that changes the extent tree and the free space tree,
+ * whose blocks are then copied, which makes new heads; so it takes those next,
+ * until there are none.  A head is out of the table before it is written:
+ * whatever is delayed meanwhile waits.
  *
  * A fresh extent was given away in this transaction and has no item.  When its
  * references cancel out it never gets one: a tree block is free at once, data
@@ -19,9 +21,10 @@
 #include "space.h"
 
 struct ref {
-	struct ref *hash_next, *next; /* next of its head */
-	struct btrfs_ref what;
-	int64_t delta;
+	uint64_t from;	/* the parent if it is shared, else the root */
+	uint64_t ino, off;
+	int32_t delta;
+	bool shared;
 };
 
 struct head {
@@ -34,16 +37,17 @@ struct head {
 	bool touched;	/* referred to, or its flag is to be set */
 	bool full;	/* FULL_BACKREF is to be set */
 	bool batched;	/* the run has its address: nobody else frees it */
-	bool referred;	/* ref is in use */
-	struct ref ref; /* the first, often the only one; not in the table */
+	uint32_t n, room;
+	struct ref *refs; /* the log; one, until it needs more room */
+	struct ref one;
 };
 
 struct btrfs_refs {
 	struct head **heads;
-	struct ref **refs;
-	size_t heads_size, refs_size; /* powers of 2 */
-	size_t head_count, ref_count; /* in the tables */
-	size_t waiting; /* heads that are touched */
+	size_t heads_size; /* a power of 2 */
+	size_t head_count; /* in the table */
+	size_t ref_count;  /* in their logs */
+	size_t waiting;	   /* heads that are touched */
 	struct btrfs_extent extent; /* the one at work */
 	struct btrfs_extent looked; /* the one last looked up */
 	/* Free space that changes, and checksums that go, put together from
@@ -51,39 +55,15 @@ struct btrfs_refs {
 	struct btrfs_range given, taken, gone;
 };
 
-enum { TABLE_MIN = 1024 };
+enum { TABLE_MIN = 1024, LOG_MIN = 4 };
 
-/* ---- tables --------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t h, uint64_t n)
-{
-	h = (h ^ n) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 29;
-}
+/* ---- heads ---------------------------------------------------------------- */
 
 /* Neighbours on disk are neighbours in the table, for a run goes through it in
  * the order of addresses; the sum spreads what is aligned to a node's size. */
 static size_t head_hash(uint64_t bytenr)
 {
 	return (bytenr >> 12) + (bytenr >> 14) + (bytenr >> 16);
-}
-
-static size_t ref_hash(const struct btrfs_ref *r)
-{
-	uint64_t h = mix(0, r->bytenr);
-
-	if (r->parent)
-		return mix(h, r->parent);
-	h = mix(h, r->root);
-	return r->data ? mix(mix(h, r->ino), r->off) : h;
-}
-
-static bool same_ref(const struct btrfs_ref *a, const struct btrfs_ref *b)
-{
-	if (a->bytenr != b->bytenr || a->parent != b->parent)
-		return false;
-	return a->parent || (a->root == b->root && a->ino == b->ino &&
-			     a->off == b->off);
 }
 
 static void heads_grow(struct btrfs_refs *rs)
@@ -108,42 +88,11 @@ static void heads_grow(struct btrfs_refs *rs)
 	rs->heads_size = size;
 }
 
-static void refs_grow(struct btrfs_refs *rs)
-{
-	size_t size = rs->refs_size * 2;
-	struct ref **to = calloc(size, sizeof(*to));
-
-	if (!to)
-		return;
-	for (size_t i = 0; i < rs->refs_size; i++) {
-		for (struct ref *r = rs->refs[i], *next; r; r = next) {
-			struct ref **p = &to[ref_hash(&r->what) & (size - 1)];
-
-			next = r->hash_next;
-			r->hash_next = *p;
-			*p = r;
-		}
-	}
-	free(rs->refs);
-	rs->refs = to;
-	rs->refs_size = size;
-}
-
 static struct head **head_slot(const struct btrfs_refs *rs, uint64_t bytenr)
 {
 	struct head **p = &rs->heads[head_hash(bytenr) & (rs->heads_size - 1)];
 
 	while (*p && (*p)->bytenr != bytenr)
-		p = &(*p)->hash_next;
-	return p;
-}
-
-static struct ref **ref_slot(const struct btrfs_refs *rs,
-			     const struct btrfs_ref *what)
-{
-	struct ref **p = &rs->refs[ref_hash(what) & (rs->refs_size - 1)];
-
-	while (*p && !same_ref(&(*p)->what, what))
 		p = &(*p)->hash_next;
 	return p;
 }
@@ -164,6 +113,8 @@ static int head_get(struct r3_btrfs *fs, uint64_t bytenr, uint64_t len,
 		h->bytenr = bytenr;
 		h->len = len;
 		h->data = data;
+		h->refs = &h->one;
+		h->room = 1;
 		*head_slot(rs, bytenr) = h;
 		rs->head_count++;
 	}
@@ -177,55 +128,124 @@ static void head_touch(struct btrfs_refs *rs, struct head *h)
 	h->touched = true;
 }
 
-/* Out of the tables; it is the caller's now. */
+/* Out of the table; it is the caller's now. */
 static void head_take(struct btrfs_refs *rs, struct head *h)
 {
 	*head_slot(rs, h->bytenr) = h->hash_next;
 	rs->head_count--;
 	rs->waiting -= h->touched;
-	for (struct ref *r = h->ref.next; r; r = r->next) {
-		*ref_slot(rs, &r->what) = r->hash_next;
-		rs->ref_count--;
-	}
+	rs->ref_count -= h->n;
 }
 
 static void head_free(struct head *h)
 {
-	for (struct ref *r = h->ref.next, *next; r; r = next) {
-		next = r->next;
-		free(r);
-	}
+	if (h->refs != &h->one)
+		free(h->refs);
 	free(h);
 }
 
-static int ref_get(struct r3_btrfs *fs, struct head *h,
-		   const struct btrfs_ref *what, struct ref **out)
-{
-	struct btrfs_refs *rs = fs->refs;
-	struct ref *r;
+/* ---- their logs ----------------------------------------------------------- */
 
-	if (!h->referred) {
-		h->referred = true;
-		h->ref.what = *what;
+static struct ref ref_put(const struct btrfs_ref *what, int delta)
+{
+	return (struct ref){ .from = what->parent ? what->parent : what->root,
+			     .ino = what->data && !what->parent ? what->ino : 0,
+			     .off = what->data && !what->parent ? what->off : 0,
+			     .delta = delta, .shared = what->parent };
+}
+
+static struct btrfs_ref ref_get(const struct head *h, const struct ref *r)
+{
+	return (struct btrfs_ref){ .bytenr = h->bytenr, .len = h->len,
+				   .root = r->shared ? 0 : r->from,
+				   .parent = r->shared ? r->from : 0,
+				   .ino = r->ino, .off = r->off,
+				   .level = h->level, .data = h->data };
+}
+
+/* In the order of the keys that tree blocks' references have. */
+static int ref_cmp(const void *pa, const void *pb)
+{
+	const struct ref *a = pa, *b = pb;
+
+	if (a->shared != b->shared)
+		return a->shared - b->shared;
+	if (a->from != b->from)
+		return a->from < b->from ? -1 : 1;
+	if (a->ino != b->ino)
+		return a->ino < b->ino ? -1 : 1;
+	return a->off < b->off ? -1 : a->off > b->off;
+}
+
+static bool log_is_sorted(const struct head *h)
+{
+	for (uint32_t i = 1; i < h->n; i++) {
+		if (ref_cmp(&h->refs[i - 1], &h->refs[i]) >= 0)
+			return false;
 	}
-	if (same_ref(&h->ref.what, what)) {
-		*out = &h->ref;
+	return true;
+}
+
+/* Afterwards it has each reference once, none that has not changed. */
+static void log_sort(struct head *h)
+{
+	uint32_t n = 0;
+
+	if (!log_is_sorted(h))
+		qsort(h->refs, h->n, sizeof(*h->refs), ref_cmp);
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (n && !ref_cmp(&h->refs[n - 1], &h->refs[i]))
+			h->refs[n - 1].delta += h->refs[i].delta;
+		else
+			h->refs[n++] = h->refs[i];
+		n -= !h->refs[n - 1].delta;
+	}
+	h->n = n;
+}
+
+static void head_sort(struct btrfs_refs *rs, struct head *h)
+{
+	rs->ref_count -= h->n;
+	log_sort(h);
+	rs->ref_count += h->n;
+}
+
+/* Room for one more.  It grows when putting it in order did not halve it. */
+static int log_ready(struct r3_btrfs *fs, struct head *h)
+{
+	uint32_t room = h->room < LOG_MIN ? LOG_MIN : 2 * h->room;
+	struct ref *p;
+
+	if (h->n < h->room)
+		return 0;
+	head_sort(fs->refs, h);
+	if (h->n <= h->room / 2)
+		return 0;
+	p = realloc(h->refs == &h->one ? NULL : h->refs, room * sizeof(*p));
+	if (!p)
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	if (h->refs == &h->one)
+		p[0] = h->one;
+	h->refs = p;
+	h->room = room;
+	return 0;
+}
+
+static int log_add(struct r3_btrfs *fs, struct head *h,
+		   const struct btrfs_ref *what, int delta)
+{
+	struct ref r = ref_put(what, delta);
+	int err = 0;
+
+	if (h->n && !ref_cmp(&h->refs[h->n - 1], &r)) {
+		h->refs[h->n - 1].delta += delta;
 		return 0;
 	}
-	r = *ref_slot(rs, what);
-	if (!r) {
-		if (rs->ref_count >= rs->refs_size)
-			refs_grow(rs);
-		r = calloc(1, sizeof(*r));
-		if (!r)
-			return btrfs_fail(fs, -ENOMEM, "out of memory");
-		r->what = *what;
-		r->next = h->ref.next;
-		h->ref.next = r;
-		*ref_slot(rs, what) = r;
-		rs->ref_count++;
-	}
-	*out = r;
+	err = log_ready(fs, h);
+	if (err)
+		return err;
+	h->refs[h->n++] = r;
+	fs->refs->ref_count++;
 	return 0;
 }
 
@@ -234,17 +254,15 @@ static int ref_get(struct r3_btrfs *fs, struct head *h,
 static int delay(struct r3_btrfs *fs, const struct btrfs_ref *what, int delta)
 {
 	struct head *h;
-	struct ref *r = NULL;
 	int err = head_get(fs, what->bytenr, what->len, what->data, &h);
 
 	if (!err)
-		err = ref_get(fs, h, what, &r);
+		err = log_add(fs, h, what, delta);
 	if (err)
 		return err;
 	fs->trans->edited = true;
 	h->level = what->level;
 	h->delta += delta;
-	r->delta += delta;
 	head_touch(fs->refs, h);
 	btrfs_quota_ref(fs, what, delta);
 	if (h->fresh && !h->data && !h->delta && !h->batched && delta < 0) {
@@ -336,7 +354,8 @@ static bool item_is_only(const struct btrfs_extent *x,
 int btrfs_ref_alone(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		    bool *out)
 {
-	const struct head *h = *head_slot(fs->refs, ref->bytenr);
+	const struct ref r = ref_put(ref, 0);
+	struct head *h = *head_slot(fs->refs, ref->bytenr);
 	struct btrfs_extent *x = &fs->refs->looked;
 	int err = 0;
 
@@ -346,22 +365,25 @@ int btrfs_ref_alone(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		if (!err)
 			*out = item_is_only(x, ref);
 	}
-	for (const struct ref *r = h ? &h->ref : NULL; r; r = r->next)
-		*out = *out && (r->delta <= 0 || same_ref(&r->what, ref));
+	if (h)
+		head_sort(fs->refs, h);
+	for (uint32_t i = 0; h && i < h->n; i++)
+		*out = *out && (h->refs[i].delta <= 0 ||
+				!ref_cmp(&h->refs[i], &r));
 	return err;
 }
 
 /* Is the head that of an extent without an item, and with only this one? */
-static bool only_fresh(const struct head *h, const struct btrfs_ref *ref)
+static bool only_fresh(struct btrfs_refs *rs, struct head *h,
+		       const struct btrfs_ref *ref)
 {
+	const struct ref r = ref_put(ref, 1);
+
 	if (!h || !h->fresh || !h->data || h->len != ref->len ||
 	    h->delta != 1)
 		return false;
-	for (const struct ref *r = &h->ref; r; r = r->next) {
-		if (r->delta != same_ref(&r->what, ref))
-			return false;
-	}
-	return true;
+	head_sort(rs, h);
+	return h->n == 1 && !ref_cmp(&h->refs[0], &r);
 }
 
 bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
@@ -372,7 +394,7 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	struct head *next = *head_slot(rs, ref->bytenr + ref->len);
 	struct btrfs_ref grown = *ref;
 
-	if (!only_fresh(h, ref) || !next || !next->fresh || !next->data ||
+	if (!only_fresh(rs, h, ref) || !next || !next->fresh || !next->data ||
 	    next->touched || next->len != more ||
 	    btrfs_group_find(fs, h->bytenr) !=
 		    btrfs_group_find(fs, next->bytenr))
@@ -380,8 +402,6 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	head_take(rs, next);
 	head_free(next);
 	h->len = grown.len = ref->len + more;
-	for (struct ref *r = &h->ref; r; r = r->next)
-		r->what.len = h->len;
 	btrfs_quota_ref(fs, ref, -1);
 	btrfs_quota_ref(fs, &grown, 1);
 	return true;
@@ -389,7 +409,7 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 
 size_t btrfs_refs_count(const struct r3_btrfs *fs)
 {
-	return fs->refs->waiting + fs->refs->ref_count;
+	return r3_max(fs->refs->waiting, fs->refs->ref_count);
 }
 
 /* ---- space that changes with them ----------------------------------------- */
@@ -465,30 +485,17 @@ static int account(struct r3_btrfs *fs, const struct head *h, bool came)
 
 /* ---- running -------------------------------------------------------------- */
 
-/* After the first, the newest is the next; most often it is also the one of the
- * largest key, and items are put in sooner in rising order. */
-static void turn_refs(struct head *h)
-{
-	struct ref *turned = NULL;
-
-	while (h->ref.next) {
-		struct ref *r = h->ref.next;
-
-		h->ref.next = r->next;
-		r->next = turned;
-		turned = r;
-	}
-	h->ref.next = turned;
-}
-
 /* All references of one sign. */
 static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
 {
 	int err = 0;
 
-	for (const struct ref *r = &h->ref; r && !err; r = r->next) {
+	for (uint32_t i = 0; i < h->n && !err; i++) {
+		const struct ref *r = &h->refs[i];
+		struct btrfs_ref what = ref_get(h, r);
+
 		if (drops ? r->delta < 0 : r->delta > 0)
-			err = btrfs_extent_ref(fs, &fs->refs->extent, &r->what,
+			err = btrfs_extent_ref(fs, &fs->refs->extent, &what,
 					       r->delta);
 	}
 	return err;
@@ -524,13 +531,9 @@ static int apply_gone(struct r3_btrfs *fs, const struct head *h)
 static int apply(struct r3_btrfs *fs, struct head *h)
 {
 	struct btrfs_extent *x = &fs->refs->extent;
-	struct btrfs_ref what = h->ref.what;
+	const struct btrfs_ref what = ref_get(h, &h->refs[0]);
 	int err;
 
-	what.bytenr = h->bytenr;
-	what.len = h->len;
-	what.level = h->level;
-	what.data = h->data;
 	if (h->fresh && !h->delta)
 		return apply_unborn(fs, h);
 	err = h->fresh ? btrfs_extent_new(fs, &what, x)
@@ -539,7 +542,6 @@ static int apply(struct r3_btrfs *fs, struct head *h)
 		return err;
 	if (h->full)
 		x->flags |= BTRFS_EXTENT_FLAG_FULL_BACKREF;
-	turn_refs(h);
 	err = apply_refs(fs, h, false);
 	if (!err)
 		err = apply_refs(fs, h, true);
@@ -554,13 +556,7 @@ static int apply(struct r3_btrfs *fs, struct head *h)
 
 static bool idle(const struct head *h)
 {
-	if (h->full || h->fresh)
-		return false;
-	for (const struct ref *r = &h->ref; r; r = r->next) {
-		if (r->delta)
-			return false;
-	}
-	return true;
+	return !h->full && !h->fresh && !h->n;
 }
 
 struct batched {
@@ -608,6 +604,7 @@ static int run_batch(struct r3_btrfs *fs)
 		struct head *h = batch[i].head;
 
 		head_take(fs->refs, h);
+		log_sort(h);
 		if (!idle(h))
 			err = apply(fs, h);
 		head_free(h);
@@ -649,14 +646,12 @@ int btrfs_refs_open(struct r3_btrfs *fs)
 
 	fs->refs = rs;
 	if (rs) {
-		rs->heads_size = rs->refs_size = TABLE_MIN;
+		rs->heads_size = TABLE_MIN;
 		rs->heads = calloc(TABLE_MIN, sizeof(*rs->heads));
-		rs->refs = calloc(TABLE_MIN, sizeof(*rs->refs));
 		rs->extent.buf = malloc(fs->nodesize);
 		rs->looked.buf = malloc(fs->nodesize);
 	}
-	if (!rs || !rs->heads || !rs->refs || !rs->extent.buf ||
-	    !rs->looked.buf)
+	if (!rs || !rs->heads || !rs->extent.buf || !rs->looked.buf)
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -674,7 +669,6 @@ void btrfs_refs_close(struct r3_btrfs *fs)
 		}
 	}
 	free(rs->heads);
-	free(rs->refs);
 	free(rs->extent.buf);
 	free(rs->looked.buf);
 	free(rs);
