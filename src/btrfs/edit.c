@@ -327,18 +327,23 @@ static void data_shift(const struct r3_btrfs *fs, struct btrfs_block *leaf,
 	}
 }
 
-/* Make room in the table and the data for an item; its place is at @slot. */
+/* Make room in the table and the data for @n items of @size bytes each, from
+ * @slot on. */
 static void leaf_open(const struct r3_btrfs *fs, struct btrfs_block *leaf,
-		      unsigned slot, struct btrfs_key key, uint32_t size)
+		      unsigned slot, const struct btrfs_key *keys, unsigned n,
+		      uint32_t size)
 {
 	uint32_t end = data_end(fs, leaf, slot);
 	struct btrfs_item *item = btrfs_item(leaf, slot);
 
-	data_shift(fs, leaf, slot, end, size);
-	memmove(item + 1, item, (leaf->nritems - slot) * sizeof(*item));
-	*item = (struct btrfs_item){ btrfs_key_put(key), to_le32(end - size),
-				     to_le32(size) };
-	btrfs_set_count(leaf, leaf->nritems + 1);
+	data_shift(fs, leaf, slot, end, (int64_t)n * size);
+	memmove(item + n, item, (leaf->nritems - slot) * sizeof(*item));
+	for (unsigned i = 0; i < n; i++) {
+		end -= size;
+		item[i] = (struct btrfs_item){ btrfs_key_put(keys[i]),
+					       to_le32(end), to_le32(size) };
+	}
+	btrfs_set_count(leaf, leaf->nritems + n);
 }
 
 static void leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
@@ -664,16 +669,24 @@ static int size_check(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 			  size, btrfs_key_text(key).s);
 }
 
-int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
-		      struct btrfs_key key, const void *data, uint32_t size,
-		      struct btrfs_spot *spot)
+/* Would an item of that key come before the one at the path's slot? */
+static bool in_gap(const struct btrfs_path *p, struct btrfs_key key)
 {
-	struct btrfs_path *p = &tree->path;
-	struct btrfs_spot at;
-	int err = size_check(fs, tree, key, size);
+	const struct btrfs_block *leaf = p->block[0];
 
-	if (!err)
-		err = find(fs, tree, key);
+	if (p->slot[0] < leaf->nritems)
+		return btrfs_key_cmp(key, btrfs_block_key(leaf,
+							  p->slot[0])) < 0;
+	return !p->has_high || btrfs_key_cmp(key, p->high) < 0;
+}
+
+/* The path to where @key is not yet. */
+static int find_place(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key)
+{
+	const struct btrfs_path *p = &tree->path;
+	int err = find(fs, tree, key);
+
 	if (err)
 		return err;
 	if (p->slot[0] < p->block[0]->nritems &&
@@ -681,14 +694,48 @@ int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		return btrfs_fail(fs, -EEXIST, "tree %s: key %s is there "
 				  "already", btrfs_tree_text(tree->root->id).s,
 				  btrfs_key_text(key).s);
-	mark(fs, tree);
-	err = leaf_ready(fs, tree, key,
-			 size + (uint32_t)sizeof(struct btrfs_item), true);
+	return 0;
+}
+
+/* The first of @n new items, and as many more as belong behind it in the same
+ * leaf and find room there. */
+static int leaf_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       const struct btrfs_key *keys, unsigned n, uint32_t size,
+		       unsigned *done)
+{
+	const uint32_t each = size + (uint32_t)sizeof(struct btrfs_item);
+	struct btrfs_path *p = &tree->path;
+	unsigned fit, count = 1;
+	int err = find_place(fs, tree, keys[0]);
+
 	if (err)
 		return err;
-	leaf_open(fs, p->block[0], p->slot[0], key, size);
+	mark(fs, tree);
+	err = leaf_ready(fs, tree, keys[0], each, true);
+	if (err)
+		return err;
+	fit = r3_min(n, leaf_free(fs, p->block[0]) / each);
+	while (count < fit && in_gap(p, keys[count]))
+		count++;
+	leaf_open(fs, p->block[0], p->slot[0], keys, count, size);
 	if (!p->slot[0])
 		fix_keys(tree, 0);
+	*done = count;
+	return 0;
+}
+
+int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		      struct btrfs_key key, const void *data, uint32_t size,
+		      struct btrfs_spot *spot)
+{
+	struct btrfs_spot at;
+	unsigned done;
+	int err = size_check(fs, tree, key, size);
+
+	if (!err)
+		err = leaf_insert(fs, tree, &key, 1, size, &done);
+	if (err)
+		return err;
 	spot_at(tree, &at);
 	if (data)
 		memcpy(at.data, data, size);
@@ -697,6 +744,17 @@ int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (spot)
 		*spot = at;
 	return 0;
+}
+
+int btrfs_items_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       const struct btrfs_key *keys, unsigned n)
+{
+	unsigned done = 0;
+	int err = 0;
+
+	for (; !err && n; keys += done, n -= done)
+		err = leaf_insert(fs, tree, keys, n, 0, &done);
+	return err;
 }
 
 int btrfs_item_edit(struct r3_btrfs *fs, struct btrfs_tree *tree,

@@ -101,7 +101,8 @@ int btrfs_extent_load(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 	int err;
 
 	*x = (struct btrfs_extent){ .bytenr = ref->bytenr, .len = ref->len,
-				    .data = ref->data, .buf = x->buf };
+				    .data = ref->data, .buf = x->buf,
+				    .waiting = x->waiting };
 	btrfs_cursor_init(&c, fs, &fs->extent);
 	err = btrfs_cursor_seek(&c, KEY(ref->bytenr, BTRFS_EXTENT_ITEM, 0));
 	if (err == -ENOENT || (!err && !is_extent(c.key, ref->bytenr)))
@@ -158,6 +159,7 @@ int btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 				   : BTRFS_EXTENT_FLAG_TREE_BLOCK,
 		.head = sizeof(struct btrfs_extent_item),
 		.buf = x->buf,
+		.waiting = x->waiting,
 	};
 	if (!ref->data && !skinny) {
 		err = block_info(fs, ref, &info);
@@ -201,31 +203,6 @@ static int none_left(struct r3_btrfs *fs, const struct btrfs_extent *x)
 	if (err && err != -ENOENT)
 		return err;
 	return more ? miscounted(fs, x) : 0;
-}
-
-int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x)
-{
-	struct btrfs_extent_item item = { to_le64(x->refs),
-					  to_le64(x->generation),
-					  to_le64(x->flags) };
-	struct btrfs_tree *tree;
-	struct btrfs_spot spot;
-	int err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
-
-	if (!err && !x->refs)
-		err = none_left(fs, x);
-	if (err)
-		return err;
-	if (!x->refs)
-		return btrfs_item_delete(fs, tree, x->key);
-	memcpy(x->buf, &item, sizeof(item));
-	if (!x->there)
-		return btrfs_item_insert(fs, tree, x->key, x->buf, x->size,
-					 NULL);
-	err = btrfs_item_resize(fs, tree, x->key, x->size, &spot);
-	if (!err)
-		memcpy(spot.data, x->buf, x->size);
-	return err;
 }
 
 /* ---- references in the item ----------------------------------------------- */
@@ -397,7 +374,40 @@ static int keyed_find(struct r3_btrfs *fs, const struct btrfs_ref *r,
 	return err && err != -ENOENT ? err : -ENOENT;
 }
 
-static int keyed_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+/* Those that wait go into the tree. */
+static int keyed_flush(struct r3_btrfs *fs, struct btrfs_extent *x)
+{
+	struct btrfs_tree *tree;
+	unsigned n = x->waiting_count;
+	int err;
+
+	if (!n)
+		return 0;
+	x->waiting_count = 0;
+	err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
+	if (!err)
+		err = btrfs_items_insert(fs, tree, x->waiting, n);
+	if (err == -EEXIST)
+		err = btrfs_fail(fs, -EUCLEAN, "tree extent: extent %llu "
+				 "already has a reference that is to come",
+				 (unsigned long long)x->bytenr);
+	return err;
+}
+
+static int keyed_wait(struct r3_btrfs *fs, struct btrfs_extent *x,
+		      struct btrfs_key key)
+{
+	unsigned n = x->waiting_count;
+	int err = 0;
+
+	if (n == BTRFS_KEYED_MAX ||
+	    (n && btrfs_key_cmp(x->waiting[n - 1], key) >= 0))
+		err = keyed_flush(fs, x);
+	x->waiting[x->waiting_count++] = key;
+	return err;
+}
+
+static int keyed_insert(struct r3_btrfs *fs, struct btrfs_extent *x,
 			const struct btrfs_ref *r, struct btrfs_key key,
 			uint32_t count)
 {
@@ -406,12 +416,18 @@ static int keyed_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		to_le32(count)
 	};
 	r3_le32 n = to_le32(count);
+	struct btrfs_tree *tree;
+	int err;
 
+	x->keyed = true;
+	if (!r->data)
+		return keyed_wait(fs, x, key);
+	err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
+	if (err)
+		return err;
 	if (key.type == BTRFS_EXTENT_DATA_REF)
 		return btrfs_item_insert(fs, tree, key, &d, sizeof(d), NULL);
-	if (key.type == BTRFS_SHARED_DATA_REF)
-		return btrfs_item_insert(fs, tree, key, &n, sizeof(n), NULL);
-	return btrfs_item_insert(fs, tree, key, NULL, 0, NULL);
+	return btrfs_item_insert(fs, tree, key, &n, sizeof(n), NULL);
 }
 
 static int keyed_change(struct r3_btrfs *fs, struct btrfs_tree *tree,
@@ -447,19 +463,29 @@ static int ref_insert(struct r3_btrfs *fs, struct btrfs_extent *x,
 		      const struct btrfs_ref *r, uint32_t at,
 		      struct btrfs_key key, int64_t delta)
 {
-	struct btrfs_tree *tree;
 	uint32_t n = 0;
-	int err;
 
 	if (!count_change(&n, delta, r->data))
 		return too_many(fs, r, delta);
-	if (!x->keyed && x->size + inline_len(ref_type(r)) < item_max(fs)) {
-		inline_insert(x, r, at, n);
-		return 0;
-	}
-	x->keyed = true;
-	err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
-	return err ? err : keyed_insert(fs, tree, r, key, n);
+	if (x->keyed || x->size + inline_len(ref_type(r)) >= item_max(fs))
+		return keyed_insert(fs, x, r, key, n);
+	inline_insert(x, r, at, n);
+	return 0;
+}
+
+/* Where its item is; -ENOENT and in @key where it may be.  A tree block has a
+ * reference once, so one that comes needs no search: that it is there already
+ * would be found when it is put in. */
+static int keyed_place(struct r3_btrfs *fs, struct btrfs_extent *x,
+		       const struct btrfs_ref *r, int64_t delta,
+		       struct btrfs_key *key)
+{
+	int err;
+
+	if (!x->keyed || (!r->data && delta > 0))
+		return -ENOENT;
+	err = keyed_flush(fs, x);
+	return err ? err : keyed_find(fs, r, key);
 }
 
 int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
@@ -473,7 +499,7 @@ int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 	if (inline_find(x, r, &at)) {
 		err = inline_change(fs, x, r, at, delta);
 	} else {
-		err = x->keyed ? keyed_find(fs, r, &key) : -ENOENT;
+		err = keyed_place(fs, x, r, delta, &key);
 		if (err == -ENOENT) {
 			err = ref_insert(fs, x, r, at, key, delta);
 		} else if (!err) {
@@ -488,4 +514,31 @@ int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 		return miscounted(fs, x);
 	x->refs += (uint64_t)delta;
 	return 0;
+}
+
+int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x)
+{
+	struct btrfs_extent_item item = { to_le64(x->refs),
+					  to_le64(x->generation),
+					  to_le64(x->flags) };
+	struct btrfs_tree *tree;
+	struct btrfs_spot spot;
+	int err = keyed_flush(fs, x);
+
+	if (!err)
+		err = btrfs_tree_get(fs, BTRFS_EXTENT_TREE, &tree);
+	if (!err && !x->refs)
+		err = none_left(fs, x);
+	if (err)
+		return err;
+	if (!x->refs)
+		return btrfs_item_delete(fs, tree, x->key);
+	memcpy(x->buf, &item, sizeof(item));
+	if (!x->there)
+		return btrfs_item_insert(fs, tree, x->key, x->buf, x->size,
+					 NULL);
+	err = btrfs_item_resize(fs, tree, x->key, x->size, &spot);
+	if (!err)
+		memcpy(spot.data, x->buf, x->size);
+	return err;
 }

@@ -649,9 +649,12 @@ int btrfs_refs_open(struct r3_btrfs *fs)
 		rs->heads_size = TABLE_MIN;
 		rs->heads = calloc(TABLE_MIN, sizeof(*rs->heads));
 		rs->extent.buf = malloc(fs->nodesize);
+		rs->extent.waiting = calloc(BTRFS_KEYED_MAX,
+					    sizeof(*rs->extent.waiting));
 		rs->looked.buf = malloc(fs->nodesize);
 	}
-	if (!rs || !rs->heads || !rs->extent.buf || !rs->looked.buf)
+	if (!rs || !rs->heads || !rs->extent.buf ||
+	    !rs->extent.waiting || !rs->looked.buf)
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -670,6 +673,7 @@ void btrfs_refs_close(struct r3_btrfs *fs)
 	}
 	free(rs->heads);
 	free(rs->extent.buf);
+	free(rs->extent.waiting);
 	free(rs->looked.buf);
 	free(rs);
 	fs->refs = NULL;

@@ -100,6 +100,8 @@ int btrfs_fst_infos_write(struct r3_btrfs *fs, bool *again);
 
 /* ---- extent_edit.c: one extent's items ----------------------------------------- */
 
+enum { BTRFS_KEYED_MAX = 512 };
+
 /* An extent's item taken out of the tree to be changed. */
 struct btrfs_extent {
 	uint64_t bytenr, len;
@@ -111,6 +113,10 @@ struct btrfs_extent {
 	uint32_t head;	/* bytes before the first inline reference */
 	uint32_t size;
 	uint8_t *buf;	/* a node's size */
+	/* New keyed references of tree blocks, which have no data, wait here:
+	 * their items go in many at a time. */
+	struct btrfs_key *waiting; /* BTRFS_KEYED_MAX */
+	unsigned waiting_count;
 };
 
 /* Find it.  -EUCLEAN with a text when there is none, with @ref in it. */
@@ -119,6 +125,7 @@ int btrfs_extent_load(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 /* One that is not in the tree yet. */
 int btrfs_extent_new(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 		     struct btrfs_extent *x);
+/* Quicker when references come in rising order. */
 int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 		     const struct btrfs_ref *ref, int64_t delta);
 /* Back into the tree; removed when no reference is left. */

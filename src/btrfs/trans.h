@@ -126,6 +126,9 @@ struct btrfs_spot {
 int btrfs_item_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		      struct btrfs_key key, const void *data, uint32_t size,
 		      struct btrfs_spot *spot);
+/* @n items without data, keys in rising order.  -EEXIST: some may be in. */
+int btrfs_items_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
+		       const struct btrfs_key *keys, unsigned n);
 /* To change an item's bytes in place.  -ENOENT. */
 int btrfs_item_edit(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		    struct btrfs_key key, struct btrfs_spot *spot);
