@@ -18,6 +18,12 @@
  */
 int r3_memfd(const char *name, size_t len);
 
+/* A file of memory alone: a memfd, or one on tmpfs or hugetlbfs?  For an fd
+ * that a peer gave, before anything else is asked of it: no file system gets to
+ * hear of it, which fstat(), or touching a page, could make us wait for (FUSE,
+ * a network, a disk). */
+bool r3_is_memory(int fd);
+
 /**
  * r3_memfd_check() - is this fd safe to map?
  * A peer's memory file must be a memfd sealed against shrinking, or every

@@ -27,18 +27,24 @@ int r3_memfd(const char *name, size_t len)
 	return fd;
 }
 
+bool r3_is_memory(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/* Its seals before its size: one that is sealed in between may be shorter than
+ * it was, one that was sealed before is at least as long. */
 int r3_memfd_check(int fd, uint64_t off, uint64_t len)
 {
+	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 	uint64_t end;
-	int seals;
 
 	if (fstat(fd, &st))
 		return -errno;
 	if (!r3_add(off, len, &end) || st.st_size < 0 ||
 	    end > (uint64_t)st.st_size)
 		return -ERANGE;
-	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return -EPERM;
 	return 0;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vub_mem.c - the front end's memory, as a back end sees it */
-#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "ring3/log.h"
@@ -20,14 +18,9 @@ static uint64_t page_of(const struct stat *st)
 		       R3_PAGE_SIZE;
 }
 
-/* Any other file could make us wait whenever a page of it is touched: for a
- * disk, a network, or the front end itself (FUSE). */
 static bool is_memory(const struct r3_vub *v, int fd)
 {
-	struct statfs fs;
-
-	if (!fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC ||
-				  fs.f_type == HUGETLBFS_MAGIC))
+	if (r3_is_memory(fd))
 		return true;
 	r3_log(R3_WARN, v->config.part, v->config.name, "a client's memory "
 	       "must be a memfd, or a file in /dev/shm or on hugetlbfs");
@@ -43,8 +36,10 @@ int vub_map_file(struct r3_vub *v, struct vub_map *m, int fd, uint64_t off,
 	void *p;
 	int err;
 
+	if (!is_memory(v, fd))
+		return -EPROTO;
 	err = r3_memfd_check(fd, off, len);
-	if ((err && err != -EPERM) || fstat(fd, &st) || !is_memory(v, fd))
+	if ((err && err != -EPERM) || fstat(fd, &st))
 		return -EPROTO;
 	page = page_of(&st);
 	start = r3_align_down(off, page);

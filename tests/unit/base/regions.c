@@ -118,12 +118,40 @@ static void memory_files_keep_their_size(void **state)
 	close(plain);
 }
 
+static void only_memory_is_memory(void **state)
+{
+	static const struct {
+		const char *path;
+		bool is;
+	} rows[] = {
+		{ "/dev/shm", true },	{ "/proc/version", false },
+		{ "/dev/zero", false }, { "/proc/self/exe", false },
+	};
+	int fd = memfd_create("sealed later", MFD_CLOEXEC);
+
+	(void)state;
+	assert_true(r3_is_memory(fd));
+	close(fd);
+	assert_false(r3_is_memory(fd));
+	for (unsigned i = 0; i < R3_COUNT(rows); i++) {
+		ROW(rows[i].path);
+		fd = open(rows[i].path, O_RDWR | O_TMPFILE, 0600);
+		if (fd < 0)
+			fd = open(rows[i].path, O_RDONLY);
+		if (fd < 0)
+			continue; /* not on this machine */
+		assert_int_equal(r3_is_memory(fd), rows[i].is);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(adds_and_refuses),
 		cmocka_unit_test(finds_whole_ranges_only),
 		cmocka_unit_test(memory_files_keep_their_size),
+		cmocka_unit_test(only_memory_is_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
