@@ -67,6 +67,23 @@ void r3_loop_unwatch(struct r3_loop *loop, struct r3_watch *w);
  */
 int r3_drain(int fd);
 
+/**
+ * r3_notify() - add 1 to an eventfd that others hold as well
+ * Never blocks, whatever they did to it meanwhile (on a kernel without AIO a
+ * peer can win a race and block us).  One thread only.  In a sandbox it needs
+ * the calls R3_NOTIFY_CALLS, and r3_notify_init() before.
+ * Return: 0, also when it was full; -EINVAL (no eventfd), -EBADF.
+ */
+int r3_notify(int fd);
+#define R3_NOTIFY_CALLS "io_submit io_getevents"
+
+/* Is it one?  Takes nothing out of it, and asks nobody else: not even fstat()
+ * is safe for an fd that a peer gave, whose file system it may be (FUSE). */
+bool r3_is_eventfd(int fd);
+
+/* What the two need of the kernel: else made at their first call. */
+void r3_notify_init(void);
+
 /* (Re)arm @t to fire once, @in_ns from now.  The timer must be zeroed before
  * its first use. */
 void r3_timer_set(struct r3_loop *loop, struct r3_timer *t, uint64_t in_ns,

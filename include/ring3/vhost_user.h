@@ -86,9 +86,6 @@ struct r3_vub_config {
 	unsigned queues;   /* 1..R3_VU_QUEUES_MAX */
 	uint16_t queue_size_max; /* 1..R3_VQ_SIZE_MAX */
 	uint32_t config_len;	 /* 0..R3_VU_CONFIG_MAX */
-	/* The last life hung: look before each write to a call fd, which the
-	 * front end may have filled and made blocking. */
-	bool careful;
 	const struct r3_vub_keeper *keeper; /* NULL: dies with us */
 };
 
@@ -99,7 +96,8 @@ struct r3_vub_config {
  * @config: copied, the strings and the keeper are not
  *
  * Nothing blocks: messages are taken from the loop, also in pieces; a front
- * end that does not read its replies is cut off.
+ * end that does not read its replies is cut off.  In a sandbox R3_NOTIFY_CALLS
+ * are needed (loop.h).
  * Return: 0, -EINVAL, -ENOMEM, or what the loop said.
  */
 int r3_vub_open(struct r3_vub **out, struct r3_loop *loop, int fd,

@@ -322,6 +322,7 @@ int r3_server_ready(struct r3_server *s)
 
 	if (s->control < 0)
 		return 0;
+	r3_notify_init();
 	err = r3_sandbox(s->name, s->spec->calls);
 	if (!err)
 		err = server_tell(s, -1, "READY=1\n");

@@ -141,7 +141,7 @@ int vub_new(struct r3_vub **out, struct r3_loop *loop, int fd,
 
 		q->v = v;
 		q->index = i;
-		q->kick_fd = q->call_fd = q->err_fd = -1;
+		q->kick_fd = q->call_fd = -1;
 	}
 	*out = v;
 	return 0;
@@ -181,8 +181,6 @@ void vub_free(struct r3_vub *v)
 			close(q->kick_fd);
 		if (q->call_fd >= 0)
 			close(q->call_fd);
-		if (q->err_fd >= 0)
-			close(q->err_fd);
 	}
 	vu_in_reset(&v->in);
 	r3_timer_cancel(&v->closing);

@@ -72,7 +72,7 @@ struct vub_queue {
 	struct r3_vub *v;
 	unsigned index;
 	bool running;
-	int kick_fd, call_fd, err_fd;
+	int kick_fd, call_fd;
 	struct r3_watch kick;
 	struct r3_timer look; /* look without a kick: once, or polling */
 	struct r3_vq_device q;
@@ -123,8 +123,9 @@ int vub_try_start(struct r3_vub *v, unsigned i);
 int vub_try_start_all(struct r3_vub *v);
 void vub_stop(struct r3_vub *v, unsigned i);
 void vub_stop_all(struct r3_vub *v);
+/* @fd, an eventfd or -1, is taken over.  0 or -EPROTO. */
 int vub_set_kick(struct r3_vub *v, unsigned i, int fd);
-void vub_set_call(struct r3_vub *v, unsigned i, int fd);
+int vub_set_call(struct r3_vub *v, unsigned i, int fd);
 void vub_call(struct r3_vub *v, unsigned i);
 bool vub_any_running(const struct r3_vub *v);
 

@@ -172,9 +172,9 @@ static int resume_queue(struct r3_vub *v, unsigned i,
 		fd = kept(k, 'l', (int)i);
 		if (fd < 0)
 			return -EPROTO;
-		vub_set_call(v, i, fd);
+		err = vub_set_call(v, i, fd);
 	}
-	if (old->flags & VUB_Q_STARTED) {
+	if (!err && old->flags & VUB_Q_STARTED) {
 		fd = old->flags & VUB_Q_KICK ? kept(k, 'k', (int)i) : -1;
 		if (old->flags & VUB_Q_KICK && fd < 0)
 			return -EPROTO;

@@ -102,7 +102,8 @@ static bool same_file(const struct r3_vub *v, int slot, int fd, uint64_t off)
 {
 	struct stat st;
 
-	return !fstat(fd, &st) && st.st_dev == v->slot[slot].dev &&
+	return r3_is_memory(fd) && !fstat(fd, &st) &&
+	       st.st_dev == v->slot[slot].dev &&
 	       st.st_ino == v->slot[slot].ino &&
 	       v->s->region[slot].off == off;
 }
@@ -216,7 +217,7 @@ static int set_vring_base(struct r3_vub *v, union vu_payload *p)
 		return -EPROTO;
 	v->s->queue[s->index].base = s->num;
 	v->s->queue[s->index].flags |= VUB_Q_BASE;
-	if (v->s->own_inflight) {
+	if (v->s->own_inflight && s->index < f->queues) {
 		/* the front end has begun anew, and so does our own record */
 		stride = r3_vq_inflight_len(f->queue_size,
 					    v->s->features & R3_VQ_F_PACKED);
@@ -264,26 +265,23 @@ static int set_vring_call(struct r3_vub *v, union vu_payload *p)
 	unsigned i;
 	int fd, err = vring_fd(v, p, &i, &fd);
 
-	if (err)
-		return err;
-	vub_set_call(v, i, fd);
+	if (!err)
+		err = vub_set_call(v, i, fd);
 	/* what was published before there was an fd to tell it */
-	if (v->queue[i].running)
+	if (!err && v->queue[i].running)
 		vub_call(v, i);
-	return 0;
+	return err;
 }
 
 static int set_vring_err(struct r3_vub *v, union vu_payload *p)
 {
 	unsigned i;
-	int fd, err = vring_fd(v, p, &i, &fd);
+	int fd = -1, err = vring_fd(v, p, &i, &fd);
 
-	if (err)
-		return err;
-	if (v->queue[i].err_fd >= 0)
-		close(v->queue[i].err_fd);
-	v->queue[i].err_fd = fd;
-	return 0;
+	/* nothing is ever told there: whoever breaks the rules is cut off */
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 static int set_vring_enable(struct r3_vub *v, union vu_payload *p)

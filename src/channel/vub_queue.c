@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vub_queue.c - a back end's queues: start, stop, kick, call */
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -192,6 +190,17 @@ static void kicked(void *arg, uint32_t events)
 		v->ops->kicked(v->ctx, q->index);
 }
 
+/* Others could make us wait, at the latest when they are closed, and whoever
+ * keeps them for us as well. */
+static int check_eventfd(const struct r3_vub *v, int fd)
+{
+	if (r3_is_eventfd(fd))
+		return 0;
+	r3_log(R3_WARN, v->config.part, v->config.name,
+	       "a client's kick and call fds must be eventfds");
+	return -EPROTO;
+}
+
 int vub_set_kick(struct r3_vub *v, unsigned i, int fd)
 {
 	struct vub_queue *q = &v->queue[i];
@@ -203,25 +212,28 @@ int vub_set_kick(struct r3_vub *v, unsigned i, int fd)
 		close(q->kick_fd);
 		vub_drop(v, 'k', (int)i);
 	}
-	q->kick_fd = fd;
+	q->kick_fd = -1;
 	s->flags &= (uint8_t)~VUB_Q_KICK;
 	if (fd >= 0) {
-		s->flags |= VUB_Q_KICK;
-		err = r3_drain(fd);
+		err = check_eventfd(v, fd);
 		if (!err)
 			err = r3_loop_watch(v->loop, &q->kick, fd, EPOLLIN,
 					    kicked, q);
+		if (err) {
+			close(fd);
+			return err;
+		}
+		q->kick_fd = fd;
+		s->flags |= VUB_Q_KICK;
 		vub_keep(v, 'k', (int)i, fd);
 	}
-	if (err) /* no eventfd */
-		return -EPROTO;
 	s->flags |= VUB_Q_STARTED;
 	if (q->running)
 		r3_timer_set(v->loop, &q->look, 0, look, q);
 	return 0;
 }
 
-void vub_set_call(struct r3_vub *v, unsigned i, int fd)
+int vub_set_call(struct r3_vub *v, unsigned i, int fd)
 {
 	struct vub_queue *q = &v->queue[i];
 	struct vub_queue_state *s = &v->s->queue[i];
@@ -230,37 +242,25 @@ void vub_set_call(struct r3_vub *v, unsigned i, int fd)
 		close(q->call_fd);
 		vub_drop(v, 'l', (int)i);
 	}
-	q->call_fd = fd;
+	q->call_fd = -1;
 	s->flags &= (uint8_t)~VUB_Q_CALL;
 	if (fd < 0)
-		return;
-	/* a full counter must not stop us */
-	fcntl(fd, F_SETFL, O_NONBLOCK | O_RDWR);
+		return 0;
+	if (check_eventfd(v, fd)) {
+		close(fd);
+		return -EPROTO;
+	}
+	q->call_fd = fd;
 	s->flags |= VUB_Q_CALL;
 	vub_keep(v, 'l', (int)i, fd);
-}
-
-/* A full counter that nobody reads would stop us in every life. */
-static bool may_call(struct r3_vub *v, unsigned i)
-{
-	struct pollfd p = { .fd = v->queue[i].call_fd, .events = POLLOUT };
-
-	if (!v->config.careful || p.fd < 0 || poll(&p, 1, 0) == 1)
-		return true;
-	r3_vub_fail(v, -EPROTO, "call fd is full");
-	return false;
+	return 0;
 }
 
 void vub_call(struct r3_vub *v, unsigned i)
 {
-	uint64_t one = 1;
-
-	if (!may_call(v, i))
-		return;
+	int fd = v->queue[i].call_fd;
 
 	/* full: the driver has been told already */
-	if (v->queue[i].call_fd >= 0 &&
-	    write(v->queue[i].call_fd, &one, sizeof(one)) < 0 &&
-	    errno != EAGAIN)
+	if (fd >= 0 && r3_notify(fd))
 		r3_vub_fail(v, -EPROTO, "call fd can't be written");
 }

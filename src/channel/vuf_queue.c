@@ -191,11 +191,8 @@ static int send_queue(struct r3_vuf *f, unsigned i)
 
 static void ring_once(const struct vuf_queue *q)
 {
-	uint64_t one = 1;
-
 	/* full: it has not looked yet, and will */
-	if (write(q->kick_fd, &one, sizeof(one)) < 0)
-		return;
+	r3_notify(q->kick_fd);
 }
 
 int vuf_start_queues(struct r3_vuf *f)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ring3/log.h"
+#include "ring3/loop.h"
 #include "dev.h"
 #include "sock.h"
 #include "version.h"
@@ -404,12 +405,11 @@ static int pick_io_fd(const uint8_t *reply, size_t got, uint64_t off,
 		    (r3_get_le64(sub->size) == size || !r3_get_le64(sub->size)) &&
 		    r3_get_le32(sub->type) == VU_IO_EVENTFD &&
 		    !r3_get_le32(sub->flags)) {
-			int fd = fcntl(fds[r3_get_le32(sub->fd_index)],
-				       F_DUPFD_CLOEXEC, 0);
+			int fd = fds[r3_get_le32(sub->fd_index)];
 
-			/* its counter may be full: that must not stop us */
-			if (fd >= 0)
-				fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+			if (!r3_is_eventfd(fd))
+				return -EPROTO;
+			fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 			return fd < 0 ? -errno : fd;
 		}
 	}

@@ -43,7 +43,6 @@ struct vfu_req {
 
 struct vfu_vector {
 	int fd;
-	bool must_poll; /* the eventfd may block */
 	bool masked, pending;
 };
 

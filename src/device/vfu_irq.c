@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vfu_irq.c - the vfio-user server: interrupts */
-#include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include "vfu.h"
@@ -10,19 +8,6 @@
 #define ACTION_MASK VFIO_IRQ_SET_ACTION_TYPE_MASK
 
 /* ---- raising ------------------------------------------------------------ */
-
-/* Never waits: a client may give an eventfd whose counter is full. */
-static void signal_vector(const struct vfu_vector *vec)
-{
-	struct pollfd p = { .fd = vec->fd, .events = POLLOUT };
-	uint64_t one = 1;
-	ssize_t n;
-
-	if (vec->must_poll && poll(&p, 1, 0) != 1)
-		return;
-	n = write(vec->fd, &one, sizeof(one));
-	(void)n; /* a full counter says the same */
-}
 
 static void raise(struct vfu_vector *vec, bool masks_itself)
 {
@@ -33,7 +18,7 @@ static void raise(struct vfu_vector *vec, bool masks_itself)
 		return;
 	}
 	vec->masked = masks_itself;
-	signal_vector(vec);
+	r3_notify(vec->fd);
 }
 
 void r3_vfu_irq(struct r3_vfu *v, unsigned index, unsigned vector)
@@ -57,13 +42,10 @@ static void set_vector(struct r3_vfu *v, unsigned index, unsigned k, int fd)
 {
 	struct vfu_vector *vec = &v->irqs[index].v[k];
 	bool changed = vec->fd >= 0 || fd >= 0;
-	int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
 
 	if (vec->fd >= 0)
 		close(vec->fd);
-	*vec = (struct vfu_vector){
-		.fd = fd, .must_poll = flags < 0 || !(flags & O_NONBLOCK),
-	};
+	*vec = (struct vfu_vector){ .fd = fd };
 	if (changed && v->ops->irq_changed)
 		v->ops->irq_changed(v->ctx, index, k);
 }
@@ -130,6 +112,10 @@ static int set_eventfds(struct r3_vfu *v, struct vfu_req *r,
 {
 	if (r->fd_count && r->fd_count != range.count)
 		return -EINVAL;
+	for (unsigned i = 0; i < r->fd_count; i++) {
+		if (!r3_is_eventfd(r->fds[i]))
+			return -EINVAL;
+	}
 	for (unsigned i = 0; i < range.count; i++) {
 		int fd = r->fd_count ? r->fds[i] : -1;
 

@@ -470,7 +470,6 @@ static struct r3_vub_config config_of(struct blk *b)
 		.queues = b->queues,
 		.queue_size_max = b->queue_size,
 		.config_len = BLK_CONFIG_LEN,
-		.careful = r3_server_after(b->server) == R3_AFTER_HANG,
 		.keeper = &b->keeper,
 	};
 }

@@ -157,7 +157,7 @@ static void ring_event(void *arg, uint32_t off, uint32_t value)
 
 	(void)off;
 	(void)value; /* stands in the shadow doorbell */
-	eventfd_write(ioq->kick_fd, 1);
+	r3_notify(ioq->kick_fd); /* the server holds it too */
 }
 
 static bool is_emulated(const struct nvme_ctrl *c)

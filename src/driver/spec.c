@@ -39,5 +39,6 @@ const struct r3_server_spec r3_driver_nvme_spec = {
 	.summary = "NVMe driver: a controller's namespace as a vhost-user-blk "
 		   "disk",
 	.keys = keys,
-	.calls = "ioctl:0x3b", /* VFIO: map a client's memory, interrupts */
+	/* VFIO: map a client's memory, interrupts */
+	.calls = "ioctl:0x3b " R3_NOTIFY_CALLS,
 };

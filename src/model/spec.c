@@ -38,5 +38,5 @@ const struct r3_server_spec r3_model_nvme_spec = {
 	.summary = "an NVMe controller over vfio-user, with a file behind it",
 	.keys = nvme_keys,
 	.calls = "io_uring_enter preadv2 pwritev pread64 pwrite64 "
-		 "fdatasync",
+		 "fdatasync " R3_NOTIFY_CALLS,
 };

@@ -69,8 +69,8 @@ def only_the_fds_it_was_given(place):
              for name in names]
     expect('fds', names,
            ['/dev/null', '/dev/null', 'DIR/file', 'DIR/run/n/log/a.log',
-            'anon_inode:[eventpoll]', 'anon_inode:[signalfd]', 'socket',
-            'socket'])
+            'anon_inode:[eventfd]', 'anon_inode:[eventpoll]',
+            'anon_inode:[signalfd]', 'socket', 'socket'])
 
 
 def two_servers_share_nothing(place):

@@ -515,10 +515,24 @@ def _(s):
 @case('an eventfd whose counter is full does not stop the server')
 def _(s):
     c = s.client()
-    fd = os.eventfd(0, 0)
-    os.write(fd, struct.pack('=Q', 2 ** 64 - 2))
+    fd = vu.eventfd()
     c.set_irqs(vu.MSIX, vu.DATA_EVENTFD | vu.TRIGGER, 0, 1, fds=[fd])
-    c.set_irqs(vu.MSIX, vu.DATA_NONE | vu.TRIGGER, 0, 1)
+    os.set_blocking(fd, True)
+    for _ in range(2):
+        os.write(fd, struct.pack('=Q', 2 ** 64 - 2))
+        c.set_irqs(vu.MSIX, vu.DATA_NONE | vu.TRIGGER, 0, 1)
+        c.info()
+        os.read(fd, 8)
+    c.close()
+
+
+@case('an interrupt that is no eventfd is refused')
+def _(s):
+    c = s.client()
+    with socket.socket() as sock, open('/dev/zero', 'r+b', 0) as zero:
+        for fd in (sock.fileno(), zero.fileno(), vu.memfd(4096)[0]):
+            refused(EINVAL, c.set_irqs, vu.MSIX,
+                    vu.DATA_EVENTFD | vu.TRIGGER, 0, 1, fds=[fd])
     c.info()
     c.close()
 

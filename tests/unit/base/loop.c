@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* loop.c - the event loop: order of timers, removal while dispatching, and
  * that a poller never sleeps over work */
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "test.h"
 #include "ring3/loop.h"
@@ -164,6 +168,73 @@ static void draining_never_blocks(void **state)
 	close(pipe_fd[0]);
 }
 
+#define FULL (UINT64_MAX - 1)
+
+/* The fds here are as a hostile peer would leave them: blocking, full. */
+static void notifying_never_blocks(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC), other;
+	eventfd_t n;
+
+	(void)state;
+	ROW("one by one, more than results are kept");
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(r3_notify(fd), 0);
+	assert_int_equal(eventfd_read(fd, &n), 0);
+	assert_int_equal(n, 1000);
+	ROW("full");
+	assert_int_equal(eventfd_write(fd, FULL), 0);
+	assert_int_equal(r3_notify(fd), 0);
+	assert_int_equal(r3_notify(fd), 0);
+	assert_int_equal(eventfd_read(fd, &n), 0);
+	assert_true(n >= FULL);
+	ROW("in a child");
+	if (!fork())
+		_exit(r3_notify(fd) ? 1 : 0);
+	assert_int_equal(wait(NULL) > 0, 1);
+	assert_int_equal(eventfd_read(fd, &n), 0);
+	assert_int_equal(n, 1);
+	ROW("closed, and no eventfd");
+	other = memfd_create("other", MFD_CLOEXEC);
+	assert_int_equal(r3_notify(other), -EINVAL);
+	close(other);
+	assert_int_equal(r3_notify(other), -EBADF);
+	close(fd);
+}
+
+static void knows_an_eventfd(void **state)
+{
+	int pair[2], fds[] = {
+		eventfd(0, EFD_CLOEXEC), eventfd(7, EFD_CLOEXEC),
+		eventfd(7, EFD_CLOEXEC | EFD_SEMAPHORE | EFD_NONBLOCK),
+		memfd_create("other", MFD_CLOEXEC), epoll_create1(0),
+		open("/dev/null", O_RDWR), open("/tmp", O_RDONLY),
+		open("/proc/self/exe", O_RDONLY), open("/", O_PATH),
+	};
+	eventfd_t n;
+
+	(void)state;
+	for (unsigned i = 0; i < R3_COUNT(fds); i++)
+		assert_int_equal(r3_is_eventfd(fds[i]), i < 3);
+	ROW("nothing was taken, nothing added");
+	assert_int_equal(eventfd_read(fds[1], &n), 0);
+	assert_int_equal(n, 7);
+	ROW("pipes and sockets");
+	assert_int_equal(pipe(pair), 0);
+	assert_false(r3_is_eventfd(pair[0]));
+	assert_false(r3_is_eventfd(pair[1]));
+	close(pair[0]);
+	close(pair[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_false(r3_is_eventfd(pair[0]));
+	close(pair[0]);
+	close(pair[1]);
+	for (unsigned i = 0; i < R3_COUNT(fds); i++)
+		close(fds[i]);
+	assert_false(r3_is_eventfd(fds[0]));
+	assert_false(r3_is_eventfd(-1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +243,8 @@ int main(void)
 		cmocka_unit_test(work_that_comes_late_is_not_slept_over),
 		cmocka_unit_test(stops_with_a_code),
 		cmocka_unit_test(draining_never_blocks),
+		cmocka_unit_test(notifying_never_blocks),
+		cmocka_unit_test(knows_an_eventfd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
