@@ -109,7 +109,8 @@ struct r3_vfu_desc {
 	unsigned irqs[VFIO_PCI_NUM_IRQS]; /* vectors of each kind */
 	const struct r3_vfu_ioeventfd *ioeventfds;
 	unsigned ioeventfd_count;
-	bool allow_unsealed; /* take memory files that the client could
+	bool allow_unsealed; /* take memory files (memfd, tmpfs, hugetlbfs;
+			      * others are always refused) that the client could
 			      * truncate (QEMU's memory-backend-file; its memfd
 			      * is sealed).  They are guarded (r3_guard_add()):
 			      * a client that does it is cut off, and what the

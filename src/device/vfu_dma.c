@@ -73,11 +73,11 @@ int vfu_dma_map(struct r3_vfu *v, struct vfu_req *r)
 	mem.off = r3_get_le64(m->offset);
 	mem.len = r3_get_le64(m->size);
 	v->last = NULL;
-	err = map_guarded(v, addr, &mem, prot);
+	err = r3_is_memory(mem.fd) ? map_guarded(v, addr, &mem, prot) : -EPERM;
 	if (err == -EPERM && vfu_may_log(&v->refuse_log))
 		r3_log(R3_WARN, "vfio-user", v->desc.name, "refused memory "
-		       "that its client could truncate; let it seal its memfd "
-		       "or allow unsealed memory addr=0x%llx",
+		       "that is no memfd, or that its client could truncate; "
+		       "let it seal its memfd addr=0x%llx",
 		       (unsigned long long)addr);
 	return err;
 }

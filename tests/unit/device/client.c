@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* client.c - our vfio-user client against our server, end to end */
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "loopback.h"
@@ -336,12 +338,13 @@ static void memory(void **state)
 
 static void unsealed_memory(void **state)
 {
-	struct r3_space_mem mem = { .len = 0x1000 };
+	struct r3_space_mem mem = { .len = 0x1000 }, file = mem;
 	struct loopback l;
 	struct r3_device *dev;
 
 	(void)state;
-	mem.fd = fileno(tmpfile());
+	mem.fd = memfd_create("unsealed", MFD_CLOEXEC);
+	file.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(ftruncate(mem.fd, 0x1000), 0);
 	for (unsigned allow = 0; allow < 2; allow++) {
 		loopback_open(&l, allow);
@@ -354,9 +357,14 @@ static void unsealed_memory(void **state)
 		assert_int_equal(r3_space_map(r3_device_space(dev), 0x2000,
 					      &mem, R3_READ), -ENXIO);
 		mem.off = 0;
+		ROW("no memory at all");
+		assert_int_equal(r3_space_map(r3_device_space(dev), 0x2000,
+					      &file, R3_READ), -EPERM);
 		r3_device_close(dev);
 		loopback_close(&l);
 	}
+	close(mem.fd);
+	close(file.fd);
 }
 
 /* cmocka has a handler of its own; a server has one that does this. */
@@ -378,11 +386,10 @@ static void truncated_memory(void **state)
 	struct pollfd p = { .events = POLLIN };
 	struct sigaction sa = { .sa_sigaction = on_sigbus,
 				.sa_flags = SA_SIGINFO };
-	FILE *file = tmpfile();
 
 	(void)state;
 	sigaction(SIGBUS, &sa, NULL);
-	mem.fd = fileno(file);
+	mem.fd = memfd_create("shrinks", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(mem.fd, 0x2000), 0);
 	loopback_open(&l, true);
 	dev = open_device(l.client_fd);
@@ -404,7 +411,7 @@ static void truncated_memory(void **state)
 	r3_device_close(dev);
 	loopback_close(&l);
 	assert_int_equal(l.added, l.gone);
-	fclose(file);
+	close(mem.fd);
 }
 
 /* The same the other way: registers that the server truncates. */
