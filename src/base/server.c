@@ -231,12 +231,12 @@ int r3_server_kept_fd(struct r3_server *s, const char *name)
 
 int r3_server_keep_fd(struct r3_server *s, const char *name, int fd)
 {
-	return server_tell(s, fd, "FDSTORE=1\nFDNAME=%s\n", name);
+	return server_insist(s, fd, "FDSTORE=1\nFDNAME=%s\n", name);
 }
 
 void r3_server_drop_fd(struct r3_server *s, const char *name)
 {
-	server_tell(s, -1, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
+	server_insist(s, -1, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
 }
 
 /* A server may wait for its device before it runs. */
@@ -251,7 +251,7 @@ static int watch_control(struct r3_server *s)
 int r3_server_reopen(struct r3_server *s, const char *key,
 		     void (*fn)(void *arg, int fd), void *arg)
 {
-	int i = server_key_index(s->spec, key);
+	int i = server_key_index(s->spec, key), err;
 
 	if (i < 0 || s->spec->keys[i].kind != R3_KEY_DEVICE)
 		return -EINVAL;
@@ -265,8 +265,12 @@ int r3_server_reopen(struct r3_server *s, const char *key,
 			     server_reopen_by_hand, &s->reopen);
 		return 0;
 	}
-	i = watch_control(s);
-	return i ? i : server_tell(s, -1, "REOPEN=%s\n", key);
+	err = watch_control(s);
+	if (!err)
+		err = server_insist(s, -1, "REOPEN=%s\n", key);
+	if (err)
+		s->reopen.key = NULL;
+	return err;
 }
 
 struct r3_stats *r3_server_stats(struct r3_server *s)
@@ -293,7 +297,7 @@ void r3_server_status(struct r3_server *s, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	server_tell(s, -1, "STATUS=%s\n", text);
+	server_tell(s, "STATUS=%s\n", text);
 }
 
 void r3_server_alive(struct r3_server *s)
@@ -303,7 +307,7 @@ void r3_server_alive(struct r3_server *s)
 	if (now - s->beat_ns < s->heartbeat_ms * R3_NS_PER_MS)
 		return;
 	s->beat_ns = now;
-	server_tell(s, -1, "WATCHDOG=1\n");
+	server_tell(s, "WATCHDOG=1\n");
 }
 
 static void heartbeat(void *arg)
@@ -311,7 +315,7 @@ static void heartbeat(void *arg)
 	struct r3_server *s = arg;
 
 	s->beat_ns = r3_now_ns();
-	server_tell(s, -1, "WATCHDOG=1\n");
+	server_tell(s, "WATCHDOG=1\n");
 	r3_timer_set(s->loop, &s->heartbeat, s->heartbeat_ms * R3_NS_PER_MS,
 		     heartbeat, s);
 }
@@ -325,7 +329,7 @@ int r3_server_ready(struct r3_server *s)
 	r3_notify_init();
 	err = r3_sandbox(s->name, s->spec->calls);
 	if (!err)
-		err = server_tell(s, -1, "READY=1\n");
+		err = server_insist(s, -1, "READY=1\n");
 	if (!err)
 		heartbeat(s);
 	return err;

@@ -20,10 +20,10 @@ struct message {
 	bool go;
 };
 
-int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
+/* @flags: MSG_DONTWAIT or 0. */
+static int say(struct r3_server *s, int fd, int flags, const char *fmt,
+	       va_list ap)
 {
-	/* A stopped supervisor must not stop us: only fds are worth a wait. */
-	int flags = MSG_NOSIGNAL | (fd < 0 ? MSG_DONTWAIT : 0);
 	char text[R3_SERVER_MSG_MAX];
 	union {
 		struct cmsghdr head;
@@ -31,14 +31,12 @@ int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
 	} control;
 	struct iovec iov = { .iov_base = text };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	va_list ap;
+	ssize_t sent;
 	int n;
 
 	if (s->control < 0)
 		return -ENOTCONN;
-	va_start(ap, fmt);
 	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	if (n < 0 || (size_t)n >= sizeof(text))
 		return -EMSGSIZE;
 	iov.iov_len = (size_t)n;
@@ -51,7 +49,32 @@ int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
 		mh.msg_control = &control;
 		mh.msg_controllen = sizeof(control);
 	}
-	return sendmsg(s->control, &mh, flags) < 0 ? -errno : 0;
+	do {
+		sent = sendmsg(s->control, &mh, flags | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+int server_tell(struct r3_server *s, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = say(s, -1, MSG_DONTWAIT, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int server_insist(struct r3_server *s, int fd, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = say(s, fd, 0, fmt, ap);
+	va_end(ap);
+	return err;
 }
 
 static void take_fds(struct message *m, struct msghdr *mh)

@@ -50,7 +50,11 @@ void server_reopen_by_hand(void *reopen);
 
 /* server_control.c: with one */
 int server_handshake(struct r3_server *s);
-int server_tell(struct r3_server *s, int fd, const char *fmt, ...)
+/* A word that the next one makes up for: lost while the supervisor is stopped
+ * and its socket full.  @fmt: with the line's end. */
+int server_tell(struct r3_server *s, const char *fmt, ...) R3_PRINTF(2, 3);
+/* One that must arrive, even if we have to wait; @fd: goes with it, or -1. */
+int server_insist(struct r3_server *s, int fd, const char *fmt, ...)
 	R3_PRINTF(3, 4);
 void server_control_ready(void *server, uint32_t events);
 
