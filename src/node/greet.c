@@ -133,9 +133,16 @@ static void keep(struct sup_server *s, const char *name, int fd)
 {
 	struct sup_fd *k = s->kept, *end = s->kept + s->kept_count;
 
+	if (!sup_may_keep(fd)) {
+		r3_log(R3_WARN, "node", s->unit.name, "%.*s is no eventfd, "
+		       "memory file or socket: not kept", R3_SERVER_NAME_MAX,
+		       name);
+		sup_let_go(s, fd);
+		return;
+	}
 	for (; k < end; k++) {
 		if (!strcmp(k->name, name)) {
-			close(k->fd);
+			sup_let_go(s, k->fd);
 			k->fd = fd;
 			return;
 		}
@@ -144,7 +151,7 @@ static void keep(struct sup_server *s, const char *name, int fd)
 	    strlen(name) >= sizeof(k->name) || !*name) {
 		r3_log(R3_WARN, "node", s->unit.name, "an fd more than %d, or "
 		       "one without a proper name, is not kept", SUP_KEPT_MAX);
-		close(fd);
+		sup_let_go(s, fd);
 		return;
 	}
 	strcpy(k->name, name);
@@ -157,7 +164,7 @@ static void forget(struct sup_server *s, const char *name)
 	for (unsigned i = 0; i < s->kept_count; i++) {
 		if (strcmp(s->kept[i].name, name))
 			continue;
-		close(s->kept[i].fd);
+		sup_let_go(s, s->kept[i].fd);
 		s->kept[i] = s->kept[--s->kept_count];
 		return;
 	}
@@ -235,33 +242,45 @@ static void handle(struct sup_server *s, char *text, int fd)
 	if (drop && name)
 		forget(s, name);
 	if (fd >= 0)
-		close(fd);
+		sup_let_go(s, fd);
 }
 
-static int take_fd(struct msghdr *mh)
+/* The one fd that a message may bring; -1: none. */
+static int take_fd(const struct sup_server *s, struct msghdr *mh)
 {
-	int fd = -1;
+	int first = -1, fd;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int),
+			       sizeof(fd));
+			if (first < 0)
+				first = fd;
+			else
+				sup_let_go(s, fd);
+		}
 	}
-	return fd;
+	return first;
 }
+
+#define FDS_MAX 253 /* of one message: SCM_MAX_FD in Linux, net/scm.h */
 
 /* False: nothing more to read. */
 static bool hear_one(struct sup_server *s)
 {
 	char text[R3_SERVER_MSG_MAX + 1];
-	union { /* one fd: what is too many, the kernel closes */
+	union { /* what has no room, the kernel closes here and now */
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
+		char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = { text, R3_SERVER_MSG_MAX };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 			     .msg_control = &control,
-			     .msg_controllen = CMSG_LEN(sizeof(int)) };
+			     .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(s->control, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n <= 0) {
@@ -272,11 +291,14 @@ static bool hear_one(struct sup_server *s)
 	}
 	text[n] = 0;
 	s->beat_ns = r3_now_ns();
-	handle(s, text, take_fd(&mh));
+	handle(s, text, take_fd(s, &mh));
 	return s->control >= 0;
 }
 
 #define HEAR_MAX 64 /* messages at once: others want to be heard too */
+/* More than a socket's buffer holds of the smallest ones, when a server has
+ * made it as large as it may. */
+#define LAST_WORDS_MAX 1024
 
 void sup_heard(void *arg, uint32_t events)
 {
@@ -294,7 +316,9 @@ void sup_hush(struct sup_server *s)
 {
 	if (s->control < 0)
 		return;
-	for (unsigned i = 0; i < SUP_KEPT_MAX + HEAR_MAX; i++) {
+	/* nothing more, whoever it had given its end to */
+	shutdown(s->control, SHUT_RD);
+	for (unsigned i = 0; i < LAST_WORDS_MAX; i++) {
 		if (!hear_one(s))
 			break;
 	}

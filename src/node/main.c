@@ -132,6 +132,7 @@ static void tick(void *arg)
 		sup_stop(sup);
 	}
 	sup_rates(sup);
+	sup_reap_closers();
 	bound_logs(sup);
 	r3_timer_set(sup->loop, &sup->tick, SUP_TICK_MS * R3_NS_PER_MS, tick,
 		     sup);

@@ -158,6 +158,13 @@ void sup_heard(void *server, uint32_t events);
 const char *sup_socket_path(const struct r3_node_opt *o);
 void sup_hush(struct sup_server *s); /* its process is gone */
 
+/* letgo.c: fds that a server handed over */
+/* One that holds nobody up: an eventfd, a memory file or a socket.  Others may
+ * make every process wait that is forked and closes what it inherited. */
+bool sup_may_keep(int fd);
+void sup_let_go(const struct sup_server *s, int fd); /* close it */
+void sup_reap_closers(void); /* now and then */
+
 /* faults.c */
 void sup_watch_faults(struct sup *sup);
 

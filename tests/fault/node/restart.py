@@ -7,6 +7,8 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
+import threading
 import time
 
 from nodelib import Failed, expect, main, wait_for
@@ -121,6 +123,69 @@ def who_was_kept_survives(place):
     requests = place.status('a')['requests']
     if requests < 6:
         raise Failed(f'only {requests} requests counted over four lives')
+
+
+def give(place, fd):
+    expect('handed over', place.ask('give', fds=[fd]), 'ok')
+    return place.status('a')['kept_fds']
+
+
+def a_stopped_supervisor_hears_what_matters(place):
+    """Though its socket was full of what does not."""
+    place.up(A)
+    expect('kept', give(place, os.memfd_create('given')), 1)
+    supervisor = place.status()['pid']
+    os.kill(supervisor, signal.SIGSTOP)
+    place.ask('chatter')
+    drop = threading.Thread(target=place.ask, args=['drop'])
+    drop.start()
+    time.sleep(0.1)
+    os.kill(supervisor, signal.SIGCONT)
+    drop.join()
+    wait_for('dropped', lambda: place.status('a')['kept_fds'] == 0)
+    expect('restarts', place.status('a')['restarts'], 0)
+
+
+def lingering():
+    """A socket whose close() waits 60 s, as its data finds no room; and the
+    one that has to stay open for that."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        s = socket.create_connection(listener.getsockname())
+        peer = listener.accept()[0]
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(bytes(65536))
+    except BlockingIOError:
+        return s, peer
+
+
+def nobody_waits_for_a_close(place):
+    """What a client gave to its server, and that one to the supervisor."""
+    place.up(A)
+    peers = []
+    for way in ('drop', 'give another'):
+        s, peer = lingering()
+        peers.append(peer)
+        expect('kept', give(place, s.fileno()), 1)
+        s.close()
+        start = time.monotonic()
+        if way == 'drop':
+            place.ask('drop')
+        else:
+            give(place, os.memfd_create('another'))
+        expect('kept', place.status('a')['kept_fds'], way != 'drop')
+        took = time.monotonic() - start
+        if took > 5:
+            raise Failed(f'{way}: an answer after {took:.1f} s')
+    expect('a file', give(place, os.open('/proc/self/exe', os.O_RDONLY)), 1)
+    if 'not kept' not in place.log('supervisor'):
+        raise Failed('the log does not say that it is not kept')
+    start = time.monotonic()
+    place.ring3('down', 'n')
+    if time.monotonic() - start > 10:
+        raise Failed('its end waited')
 
 
 def nothing_else_restarts(place):
@@ -281,8 +346,10 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       assert_is_told, signals_from_outside_are_kills, a_hang_is_found,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
+      a_stopped_supervisor_hears_what_matters, nobody_waits_for_a_close,
       nothing_else_restarts, who_connects_while_it_is_dead_waits,
-      a_connection_is_made_anew, spinning_servers_starve_nobody, three_hundred_kills, crash_reports_are_bounded,
+      a_connection_is_made_anew, spinning_servers_starve_nobody,
+      three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
       a_log_is_bounded, rubbish_on_the_control_socket,
       silent_callers_lock_nobody_out, a_removed_run_directory_ends_the_node])

@@ -84,13 +84,13 @@ class Place:
                 return unit
         raise Failed(f'status has no {name}')
 
-    def ask(self, verb, name='a', timeout=20):
+    def ask(self, verb, name='a', timeout=20, fds=()):
         """Tell a test server what to do; '' when it died of it."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(timeout)
             s.connect(os.path.join(self.dir, 'run', 'n', name + '.sock'))
             try:
-                s.sendall(verb.encode() + b'\n')
+                socket.send_fds(s, [verb.encode() + b'\n'], fds)
                 return s.makefile().readline().rstrip('\n').rstrip()
             except ConnectionResetError:
                 return ''

@@ -155,6 +155,25 @@ static void keep(char *out, size_t room)
 	close(fd);
 }
 
+static int given = -1; /* with the line */
+
+/* Hand over what the caller gave, as a server does with a client's fds. */
+static int keep_given(void)
+{
+	int err = r3_server_keep_fd(server, "given", given);
+
+	close(given);
+	given = -1;
+	return err;
+}
+
+/* More words than fit into the socket of a supervisor that is stopped. */
+static void chatter(void)
+{
+	for (unsigned i = 0; i < 2000; i++)
+		r3_server_status(server, "word %u", i);
+}
+
 static void show_kept(char *out, size_t room)
 {
 	char text[5] = "";
@@ -198,6 +217,12 @@ static void obey(const char *verb, char *out, size_t room)
 		keep(out, room);
 	else if (!strcmp(verb, "kept"))
 		show_kept(out, room);
+	else if (!strcmp(verb, "give"))
+		snprintf(out, room, "%s", keep_given() ? "failed" : "ok");
+	else if (!strcmp(verb, "drop"))
+		r3_server_drop_fd(server, "given");
+	else if (!strcmp(verb, "chatter"))
+		chatter();
 	else if (!strcmp(verb, "reopen"))
 		snprintf(out, room, "%s", r3_server_reopen(server, "device",
 			on_reopened, NULL) ? "failed" : "ok");
@@ -221,6 +246,25 @@ static void obey(const char *verb, char *out, size_t room)
 		snprintf(out, room, "what?");
 }
 
+/* A line, and perhaps an fd. */
+static ssize_t hear(int fd, char *line, size_t room)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { line, room };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
+
+	if (c)
+		memcpy(&given, CMSG_DATA(c), sizeof(given));
+	return n;
+}
+
 static void called(void *arg, uint32_t events)
 {
 	char line[128] = "", out[4096];
@@ -234,7 +278,7 @@ static void called(void *arg, uint32_t events)
 		return;
 	/* who only connects, as a user of a device does, gets nothing */
 	n = poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 100) == 1 ?
-		    recv(fd, line, sizeof(line) - 1, MSG_DONTWAIT) : 0;
+		    hear(fd, line, sizeof(line) - 1) : 0;
 	if (n > 0) {
 		line[strcspn(line, "\n")] = 0;
 		r3_server_stats(server)->requests++;
