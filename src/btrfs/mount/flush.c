@@ -37,6 +37,8 @@ static void *run(void *arg)
 	struct flush *f = arg;
 	struct job job;
 
+	if (mount_drop_rights(f->m))
+		return NULL;
 	while (recv(f->its, &job, sizeof(job), 0) == sizeof(job)) {
 		/* length 0: to the end.  Failing is no reason not to look. */
 		fuse_lowlevel_notify_inval_inode(f->m->session, job.ino,
@@ -53,8 +55,11 @@ static void came_back(void *arg, uint32_t events)
 	struct job job;
 
 	(void)events;
-	while (recv(f->ours, &job, sizeof(job), MSG_DONTWAIT) == sizeof(job))
+	while (recv(f->ours, &job, sizeof(job), MSG_DONTWAIT) == sizeof(job)) {
+		pthread_mutex_lock(&f->m->lock);
 		look_seek(f->m, job.req, job.ino, job.off, job.whence);
+		pthread_mutex_unlock(&f->m->lock);
+	}
 }
 
 void flush_then_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino,

@@ -159,9 +159,18 @@ static int find_subvol(struct mount *m)
 	return nodes_init(&m->nodes, in);
 }
 
+/* The time as the kernel has it for files, which is that of its last tick.  It
+ * compares it with the times that we gave a new file, and when a write makes no
+ * difference it has none to tell us. */
+void mount_now(struct timespec *out)
+{
+	clock_gettime(CLOCK_REALTIME_COARSE, out);
+}
+
 static int open_volume(struct mount *m)
 {
 	struct r3_btrfs_options opts = {
+		.now = mount_now,
 		.write = !m->args->readonly,
 		.compression = m->args->compression,
 		.level = m->args->level,
@@ -321,7 +330,8 @@ static int fork_server(struct mount *m, struct keeper *k)
 		let_go(k);
 		m->keeper = pair[1];
 		code = mount_serve(m);
-		close_volume(m);
+		if (m->reader_err)
+			close_volume(m);
 		exit(code);
 	}
 	close(pair[1]);

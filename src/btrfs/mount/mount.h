@@ -4,8 +4,9 @@
  *
  *	main.c    opens the image, mounts, makes two processes of itself
  *	keeper.c  waits for the server, and unmounts; has no image
- *	serve.c   the server: event loop, commits, sandbox; one thread
- *	flush.c   its second thread, which only asks the kernel for dirty pages
+ *	serve.c   the server: event loop, commits, sandbox; its main thread
+ *	reader.c  the thread that has the requests
+ *	flush.c   a thread that only asks the kernel for dirty pages
  *	node.c    the inodes that the kernel knows
  *	look.c    names, directories, attributes, data: reading them
  *	change.c  names and attributes: changing them
@@ -22,6 +23,7 @@
 
 #define FUSE_USE_VERSION 35
 #include <fuse3/fuse_lowlevel.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "ring3/btrfs.h"
@@ -103,6 +105,12 @@ struct mount {
 	int exit_code;
 	bool ending;	 /* SIGTERM came */
 
+	/* Held by who touches anything here but these, in the server. */
+	pthread_mutex_t lock;
+	pthread_t reader;
+	int reader_err;	 /* it has ended; -ENODEV: as we are unmounted */
+	int wake;	 /* eventfd: the main thread is to look */
+
 	/* wire.c */
 	bool kill_offered, kill_sgid; /* the request takes setuid, setgid away */
 	uint64_t init_unique;
@@ -111,8 +119,9 @@ struct mount {
 	bool dirty, failed;
 	bool cleaning; /* there may be deleted subvolumes to clear away */
 	uint64_t dirty_ns; /* since when */
+	uint64_t commit_ns; /* that the last one took */
 	uint64_t requests, requests_seen;
-	struct r3_timer tick;
+	struct r3_timer tick; /* the main thread's */
 	fuse_req_t fsyncs[MOUNT_FSYNCS_MAX];
 	unsigned fsync_count;
 	uint64_t complained_ns;
@@ -124,16 +133,27 @@ struct mount {
 void mount_dirty(struct mount *m);
 /* Reply after a commit that holds all changes until now. */
 void mount_sync_for(struct mount *m, fuse_req_t req);
+/* That commit. */
+void mount_commit(struct mount *m);
+/* Have the main thread look what changed. */
+void mount_wake(struct mount *m);
+/* Each thread for itself, before its first request. */
+int mount_drop_rights(const struct mount *m);
 /* Reply with an error; damage and broken devices are logged. */
 void mount_fail(struct mount *m, fuse_req_t req, int err);
+
+void mount_now(struct timespec *out);
 
 static inline struct mount *mount_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
 
-/* serve.c: until the file system is unmounted; the exit code. */
+/* serve.c: until the file system is unmounted; the exit code.  When reader_err
+ * is 0 then, the reader may still use all that is here. */
 int mount_serve(struct mount *m);
+/* reader.c */
+int reader_start(struct mount *m);
 /* keeper.c */
 struct keeper {
 	const struct mount_args *args;
@@ -159,7 +179,7 @@ int mount_unmount(const char *dir, bool lazy);
 /* wire.c: between libfuse and the device */
 int wire_attach(struct mount *m);
 
-/* flush.c: before the sandbox */
+/* flush.c */
 int flush_start(struct mount *m);
 void flush_stop(struct mount *m);
 /* Have the kernel write what it holds of a file, then go on with

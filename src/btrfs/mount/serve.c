@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * serve.c - the server: requests, commits, and what it gives up before
+ * serve.c - the server: commits, its end, and what it gives up before
  *
- * Changes are committed after sync_ms at the latest, after a second without
+ * Changes are committed after sync_ms at the latest, after QUIET_MS without
  * requests, and for every fsync before its reply.  One commit serves all fsyncs
  * that are there at the time.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -23,19 +25,22 @@
 #include "ring3/server.h"
 
 enum {
-	BATCH = 64, /* requests, before fsyncs that wait get their commit */
+	QUIET_MS = 100,
+	COMMIT_SHARE = 20, /* of the time, at most one part for such commits */
 	IDLE_MS = 1000,
 	CLEAN_MS = 10,	 /* between two steps of cleaning */
 	CLEAN_BLOCKS = 256,
 };
 
-static void sync_now(struct mount *m)
+void mount_commit(struct mount *m)
 {
+	uint64_t began = r3_now_ns();
 	int err = 0;
 
 	if (m->dirty && !m->failed)
 		err = r3_btrfs_sync(m->fs);
 	m->dirty = false;
+	m->commit_ns = r3_now_ns() - began;
 	if (err) {
 		m->failed = true;
 		m->exit_code = 1;
@@ -56,6 +61,15 @@ static void set_tick(struct mount *m, uint64_t ms)
 		r3_timer_set(m->loop, &m->tick, ms * R3_NS_PER_MS, tick, m);
 }
 
+/* Without requests for so long, changes are committed: longer where commits
+ * take long, as who changes a little now and then shall not wait for them. */
+static uint64_t quiet_ms(const struct mount *m)
+{
+	uint64_t ms = m->commit_ns * COMMIT_SHARE / R3_NS_PER_MS;
+
+	return r3_min(r3_max(ms, QUIET_MS), r3_min(m->args->sync_ms, IDLE_MS));
+}
+
 /* A step of what deleted subvolumes left: small ones, few while there is other
  * work. */
 static void clean(struct mount *m)
@@ -71,9 +85,8 @@ static void clean(struct mount *m)
 	mount_dirty(m);
 }
 
-static void tick(void *arg)
+static void look_after(struct mount *m)
 {
-	struct mount *m = arg;
 	bool idle = m->requests == m->requests_seen;
 
 	m->requests_seen = m->requests;
@@ -82,11 +95,29 @@ static void tick(void *arg)
 	if (m->dirty && ((idle && !m->cleaning) ||
 			 r3_now_ns() - m->dirty_ns >=
 				 m->args->sync_ms * R3_NS_PER_MS))
-		sync_now(m);
+		mount_commit(m);
 	if (m->cleaning && !m->failed)
 		set_tick(m, idle ? CLEAN_MS : IDLE_MS);
 	else if (m->dirty)
-		set_tick(m, r3_min(m->args->sync_ms, IDLE_MS));
+		set_tick(m, quiet_ms(m));
+}
+
+static void tick(void *arg)
+{
+	struct mount *m = arg;
+
+	pthread_mutex_lock(&m->lock);
+	look_after(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void mount_wake(struct mount *m)
+{
+	uint64_t one = 1;
+
+	/* it can only fail when it is about to be read */
+	if (write(m->wake, &one, sizeof(one)) < 0)
+		return;
 }
 
 void mount_dirty(struct mount *m)
@@ -95,14 +126,14 @@ void mount_dirty(struct mount *m)
 		return;
 	m->dirty = true;
 	m->dirty_ns = r3_now_ns();
-	set_tick(m, r3_min(m->args->sync_ms, IDLE_MS));
+	mount_wake(m);
 }
 
 void mount_sync_for(struct mount *m, fuse_req_t req)
 {
 	m->fsyncs[m->fsync_count++] = req;
 	if (m->fsync_count == MOUNT_FSYNCS_MAX)
-		sync_now(m);
+		mount_commit(m);
 }
 
 void mount_fail(struct mount *m, fuse_req_t req, int err)
@@ -120,40 +151,27 @@ void mount_fail(struct mount *m, fuse_req_t req, int err)
 	fuse_reply_err(req, -err);
 }
 
-/* The next request; 1, 0: unmounted, -EAGAIN: there is none. */
-static int one_request(struct mount *m)
-{
-	int n = fuse_session_receive_buf(m->session, &m->in);
-
-	if (n <= 0)
-		return n;
-	fuse_session_process_buf(m->session, &m->in);
-	m->requests++;
-	return 1;
-}
-
-/* One, as most come alone and a look for a second costs as much as the loop's.
- * But a commit is for all who wait. */
-static void requests_ready(void *arg, uint32_t events)
+/* Something changed, or the reader has ended. */
+static void woken(void *arg, uint32_t events)
 {
 	struct mount *m = arg;
-	unsigned count = 0;
-	int n;
+	uint64_t count;
+	int err;
 
 	(void)events;
-	do {
-		n = one_request(m);
-	} while (n > 0 && ++count < BATCH && m->fsync_count);
-	if (m->fsync_count)
-		sync_now(m);
-	if (n == 0 || fuse_session_exited(m->session)) { /* unmounted */
-		r3_loop_stop(m->loop, 0);
-	} else if (n < 0 && n != -EAGAIN && n != -EINTR) {
+	if (read(m->wake, &count, sizeof(count)) < 0)
+		return;
+	pthread_mutex_lock(&m->lock);
+	err = m->reader_err;
+	if (m->dirty)
+		set_tick(m, quiet_ms(m));
+	pthread_mutex_unlock(&m->lock);
+	if (err && err != -ENODEV)
 		r3_log(R3_ERROR, "btrfs", m->args->image, "no requests can be "
 		       "had from /dev/fuse: %s; unmount and mount again",
-		       strerror(-n));
-		r3_loop_stop(m->loop, 1);
-	}
+		       strerror(-err));
+	if (err)
+		r3_loop_stop(m->loop, err != -ENODEV);
 }
 
 /* Unmounting is the keeper's.  Who asks twice does not want to wait for those
@@ -201,12 +219,15 @@ static int catch_signals(struct mount *m, struct signals *s)
 			     s);
 }
 
-/* The image is open and the mount made: no right is needed any more. */
-static int drop_rights(const struct mount *m)
+/* The image is open and the mount made: no right is needed any more.  libseccomp
+ * is for one thread at a time. */
+int mount_drop_rights(const struct mount *m)
 {
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
+	int err;
 
 	for (int cap = 0; cap < 64; cap++) {
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
@@ -214,28 +235,36 @@ static int drop_rights(const struct mount *m)
 	}
 	if (syscall(SYS_capset, &head, none))
 		return -errno;
+	pthread_mutex_lock(&one);
 	tzset();
-	return r3_sandbox(m->args->image, "fdatasync fsync sync_file_range");
+	err = r3_sandbox(m->args->image, "fdatasync fsync sync_file_range");
+	pthread_mutex_unlock(&one);
+	return err;
 }
 
-static int set_up(struct mount *m, struct signals *s)
+static int set_up(struct mount *m, struct signals *s, struct r3_watch *wake)
 {
-	int fd = fuse_session_fd(m->session);
 	int err = r3_loop_open(&m->loop);
 
 	if (err)
 		return err;
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->wake < 0)
 		return -errno;
-	err = catch_signals(m, s);
+	pthread_mutex_init(&m->lock, NULL);
+	/* of another heap, glibc asks /proc whether it may give memory back */
+	mallopt(M_ARENA_MAX, 1);
+	err = r3_loop_watch(m->loop, wake, m->wake, EPOLLIN, woken, m);
+	if (!err)
+		err = catch_signals(m, s);
 	if (!err && !m->args->readonly)
 		err = flush_start(m);
-	if (!err)
-		err = drop_rights(m);
 	m->cleaning = !m->args->readonly;
 	if (!err && m->cleaning)
 		mount_dirty(m); /* opening may have cleared up after a crash */
-	return err;
+	if (!err)
+		err = reader_start(m);
+	return err ? err : mount_drop_rights(m);
 }
 
 /* Files that were open to the end, and have no name. */
@@ -253,14 +282,10 @@ static void release_all(struct mount *m)
 
 int mount_serve(struct mount *m)
 {
-	struct r3_watch requests;
 	struct signals signals;
-	int err = set_up(m, &signals);
+	struct r3_watch wake;
+	int err = set_up(m, &signals, &wake);
 
-	if (!err)
-		err = r3_loop_watch(m->loop, &requests,
-				    fuse_session_fd(m->session), EPOLLIN,
-				    requests_ready, m);
 	if (!err && send(m->keeper, "r", 1, MSG_NOSIGNAL) != 1)
 		err = -errno;
 	if (err) {
@@ -270,10 +295,12 @@ int mount_serve(struct mount *m)
 	}
 	err = r3_loop_run(m->loop);
 	flush_stop(m);
-	release_all(m);
-	sync_now(m);
 	r3_loop_close(m->loop);
-	close(signals.fd);
+	pthread_mutex_lock(&m->lock); /* for good */
+	release_all(m);
+	mount_commit(m);
+	if (m->reader_err)
+		pthread_join(m->reader, NULL);
 	if (!fuse_session_exited(m->session))
 		m->exit_code |= MOUNT_STILL_THERE;
 	return err ? m->exit_code | 1 : m->exit_code;

@@ -134,6 +134,26 @@ def ends(f):
     print("ok: ends")
 
 
+def no_rights(f):
+    """Each thread of the server has given them up."""
+    image = f.image("rights", 256 << 20)
+    f.mount(image)
+    server = fuse.processes(image)[1]
+    tasks = [f"/proc/{server}/task/{task}/status"
+             for task in os.listdir(f"/proc/{server}/task")]
+    assert len(tasks) == 3, tasks
+    for task in tasks:  # each before its first request
+        fuse.wait(lambda: "Seccomp:\t2" in open(task).read())
+        with open(task) as file:
+            status = dict(line.split(":\t", 1) for line in file)
+        for name in ("CapEff", "CapPrm", "CapInh", "CapBnd"):
+            assert int(status[name], 16) == 0, (task, name, status[name])
+        assert status["NoNewPrivs"].strip() == "1", task
+        assert status["Seccomp"].strip() == "2", task
+    f.unmount()
+    print("ok: no rights")
+
+
 def refused(f):
     image = f.image("refused", 256 << 20)
     where = f.path("mnt")
@@ -250,6 +270,7 @@ def copy_programs(to):
 def main():
     f = fuse.Folder()
     refused(f)
+    no_rights(f)
     ends(f)
     damage(f)
     if os.geteuid() == 0:
