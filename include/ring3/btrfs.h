@@ -47,14 +47,16 @@ struct r3_btrfs_dev {
 /**
  * r3_btrfs_dev_file() - a file or a block device
  * @path:  which
- * @write: open it for writing too, as the only one: a block device not while
- *	   it is mounted, a file with a lock that ends with us
+ * @write: open it for writing too, as the only one: not while it is mounted,
+ *	   itself or through a loop device; a file with a lock that ends with us
  * @out:   closed with r3_btrfs_dev_close()
  * Return: 0, what open(2) said, -EBUSY (in use by another process), -ENOTBLK
  * for anything else.
  */
 int r3_btrfs_dev_file(const char *path, bool write,
 		      struct r3_btrfs_dev **out);
+/* What to tell people of its error. */
+const char *r3_btrfs_dev_why(int err);
 /* Opened for reading: keep writers off as long as it is open.  -EBUSY: there is
  * one already. */
 int r3_btrfs_dev_share(struct r3_btrfs_dev *dev);

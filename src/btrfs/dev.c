@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* dev.c - the device below a volume: a file, a block device, memory */
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -133,6 +134,44 @@ static int file_lock(int fd, bool write)
 		       ? 0 : -errno;
 }
 
+/* The file below a loop device, as sysfs names it: is it this one? */
+static bool is_below(const char *loop, const struct stat *file)
+{
+	char name[128], path[4096];
+	struct stat st;
+	size_t len;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/sys/block/%s/loop/backing_file", loop);
+	f = fopen(name, "re");
+	len = f ? fread(path, 1, sizeof(path) - 1, f) : 0;
+	if (f)
+		fclose(f);
+	path[len] = 0;
+	path[strcspn(path, "\n")] = 0;
+	return !stat(path, &st) && st.st_dev == file->st_dev &&
+	       st.st_ino == file->st_ino;
+}
+
+/* A kernel that has the file mounted by way of a loop device takes no lock, but
+ * says what it has. */
+static int file_unmounted(int fd)
+{
+	struct stat st;
+	glob_t found;
+	int err = 0;
+
+	if (fstat(fd, &st) ||
+	    glob("/sys/fs/btrfs/*/devices/loop*", GLOB_NOSORT, NULL, &found))
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		if (is_below(strrchr(found.gl_pathv[i], '/') + 1, &st))
+			err = -EBUSY;
+	}
+	globfree(&found);
+	return err;
+}
+
 int r3_btrfs_dev_share(struct r3_btrfs_dev *dev)
 {
 	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
@@ -159,6 +198,8 @@ int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
 	err = file_size(f->fd, &f->dev.size);
 	if (!err && write)
 		err = file_lock(f->fd, true);
+	if (!err && write)
+		err = file_unmounted(f->fd);
 	if (err)
 		goto fail_open;
 	f->dev.ops = &file_ops;
@@ -171,6 +212,15 @@ fail_open:
 fail_alloc:
 	free(f);
 	return err;
+}
+
+const char *r3_btrfs_dev_why(int err)
+{
+	if (err == -EBUSY)
+		return "in use by another process, or mounted; unmount or end "
+		       "that first";
+	return err == -ENOTBLK ? "neither a file nor a block device"
+			       : strerror(-err);
 }
 
 static int mem_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,

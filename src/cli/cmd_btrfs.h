@@ -35,8 +35,6 @@ int btrfs_open_image_mend(const char *name, bool mend,
 			  struct btrfs_image *img);
 /* Sync when @err is 0, and close; with an error nothing has changed. */
 int btrfs_save_image(struct btrfs_image *img, int err);
-/* For -EBUSY of r3_btrfs_dev_file(). */
-#define BTRFS_IN_USE "in use by another process; unmount or end that first"
 /* Where a path's last name begins; trailing slashes are not part of it. */
 size_t btrfs_path_last(const char *path, size_t *len);
 /* Found by check or scrub; a callback's @arg. */

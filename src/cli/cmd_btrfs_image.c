@@ -15,8 +15,7 @@ static int open_image(const char *name, bool write,
 	img->name = name;
 	err = r3_btrfs_dev_file(name, write, &img->dev);
 	if (err) {
-		fprintf(stderr, "%s: %s\n", name, err == -EBUSY ?
-			BTRFS_IN_USE : strerror(-err));
+		fprintf(stderr, "%s: %s\n", name, r3_btrfs_dev_why(err));
 		return R3_EXIT_FAILED;
 	}
 	err = r3_btrfs_open(img->dev, opts, &img->fs, &why);

@@ -145,8 +145,7 @@ static int open_target(const struct r3_args *args,
 	err = fd < 0 && errno != EEXIST ? -errno
 					: r3_btrfs_dev_file(name, true, dev);
 	if (err) {
-		fprintf(stderr, "%s: %s\n", name, err == -EBUSY ?
-			BTRFS_IN_USE : strerror(-err));
+		fprintf(stderr, "%s: %s\n", name, r3_btrfs_dev_why(err));
 		return R3_EXIT_FAILED;
 	}
 	if (!args->value[OPT_FORCE] && !is_empty(*dev)) {

@@ -114,14 +114,11 @@ static int open_dev(struct mount *m)
 
 	if (!err && a->readonly)
 		err = r3_btrfs_dev_share(m->dev);
-	if (err == -EBUSY)
-		return fail(a->image, "in use by another process; unmount or "
-			    "end that first");
 	if (err == -EROFS || err == -EACCES)
 		fprintf(stderr, "%s: %s; --read-only needs less\n", a->image,
 			strerror(-err));
 	else if (err)
-		fail(a->image, strerror(-err));
+		fail(a->image, r3_btrfs_dev_why(err));
 	return err;
 }
 

@@ -49,9 +49,24 @@ def refuses(k):
         os.unlink(image)
 
 
+def mounted(k):
+    """A file that a kernel has mounted is the kernel's, but for reading."""
+    image = k.image("mounted", 256 << 20)
+    k.mount(image)
+    for args in (["mkdir", image, "/new"], ["mkfs", "--force", image]):
+        done = subprocess.run([kernel.RING3, "btrfs", *args],
+                              stderr=subprocess.PIPE)
+        assert done.returncode == 1 and b"mounted" in done.stderr, done
+    ring3("info", image)
+    k.umount()
+    ring3("mkdir", image, "/new")
+    os.unlink(image)
+
+
 def main():
     k = kernel.Kernel()
     refuses(k)
+    mounted(k)
     test = os.path.join(BUILD, "tests/unit/btrfs/test_btrfs_edit")
     for seed in SEEDS:
         subprocess.run([test, k.dir, str(seed)], check=True,
