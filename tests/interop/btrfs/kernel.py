@@ -6,6 +6,7 @@ Kernel.close() unmounts and removes all of it, whatever happened.
 """
 import atexit
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -117,6 +118,11 @@ class Kernel:
         where, device, since = self.mounts[-1]
         run("umount", where)
         self.mounts.pop()
+        # a mount namespace that is being made may hold it a moment longer
+        end = time.monotonic() + 10
+        while glob.glob(f"/sys/fs/btrfs/*/devices/{device}"):
+            assert time.monotonic() < end, f"{device} is still mounted"
+            time.sleep(0.01)
         self.complaints += dmesg_btrfs(device, since)
 
     def new_complaints(self):
