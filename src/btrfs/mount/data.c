@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* data.c - file data that changes, as the kernel asks, and making it durable */
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <sys/stat.h>
 
 #include "mount.h"
@@ -164,7 +165,35 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	(void)ino;
 	(void)datasync;
 	(void)fi;
-	mount_sync_for(mount_of(req), req);
+	mount_sync_for(mount_of(req), (struct waiter){ .req = req });
+}
+
+/* 'btrfs filesystem sync' and its like.  Starting is all of it, so what follows
+ * has nothing left to wait for. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		     struct fuse_file_info *fi, unsigned flags, const void *in,
+		     size_t in_size, size_t out_size)
+{
+	struct waiter w = { .req = req, .ioctl = true };
+
+	(void)ino;
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	switch (cmd) {
+	case BTRFS_IOC_START_SYNC:
+		w.out = r3_min(out_size, sizeof(uint64_t));
+		break;
+	case BTRFS_IOC_SYNC:
+	case BTRFS_IOC_WAIT_SYNC:
+		break;
+	default:
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	mount_sync_for(mount_of(req), w);
 }
 
 void data_ops(struct fuse_lowlevel_ops *ops)
@@ -175,4 +204,5 @@ void data_ops(struct fuse_lowlevel_ops *ops)
 	ops->copy_file_range = op_copy;
 	ops->fsync = op_fsync;
 	ops->fsyncdir = op_fsync;
+	ops->ioctl = op_ioctl;
 }

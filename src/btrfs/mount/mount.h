@@ -87,6 +87,13 @@ uint64_t nodes_stub(struct r3_btrfs_inode dir, const char *name, size_t len);
 
 /* ---- the mount ------------------------------------------------------------ */
 
+/* Who waits for a commit: fsync, or an ioctl, whose reply is another. */
+struct waiter {
+	fuse_req_t req;
+	bool ioctl;
+	size_t out; /* bytes that the ioctl replies: 0, or those of a number */
+};
+
 struct mount {
 	const struct mount_args *args;
 	struct r3_btrfs_dev *dev;
@@ -122,7 +129,7 @@ struct mount {
 	uint64_t commit_ns; /* that the last one took */
 	uint64_t requests, requests_seen;
 	struct r3_timer tick; /* the main thread's */
-	fuse_req_t fsyncs[MOUNT_FSYNCS_MAX];
+	struct waiter fsyncs[MOUNT_FSYNCS_MAX];
 	unsigned fsync_count;
 	uint64_t complained_ns;
 
@@ -132,7 +139,7 @@ struct mount {
 /* Something changed: commit it before long. */
 void mount_dirty(struct mount *m);
 /* Reply after a commit that holds all changes until now. */
-void mount_sync_for(struct mount *m, fuse_req_t req);
+void mount_sync_for(struct mount *m, struct waiter who);
 /* That commit. */
 void mount_commit(struct mount *m);
 /* Have the main thread look what changed. */

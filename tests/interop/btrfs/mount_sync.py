@@ -6,10 +6,12 @@ SIGKILL comes at any time; what it leaves is checked by btrfs check, read by the
 kernel, and mounted again.
 """
 import errno
+import fcntl
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -34,6 +36,13 @@ def judge(image):
         run("btrfs", "check", "--check-data-csum", image)
 
 
+def close_dead(fd):
+    try:
+        os.close(fd)
+    except OSError as e:
+        assert e.errno == errno.ENOTCONN, e
+
+
 def what_fsync_promised(f, k):
     image = f.image("sync", 256 << 20)
     root = f.mount(image, "--sync-interval", "3600")
@@ -55,15 +64,12 @@ def what_fsync_promised(f, k):
             raise AssertionError("a dead mount syncs")
         except OSError as e:
             assert e.errno == errno.ENOTCONN, e
-        try:
-            os.close(dead)
-        except OSError as e:
-            assert e.errno == errno.ENOTCONN, e
+        close_dead(dead)
     judge(image)
     if k:
         root = k.mount(image)
         assert os.path.getsize(root + "/d/kept") == 200000
-        assert os.listdir(root + "/d") == ["kept"]
+        assert set(os.listdir(root + "/d")) - {"lost"} == {"kept"}
         k.umount()
     root = f.mount(image)
     with open(root + "/d/kept", "rb") as file:
@@ -81,10 +87,7 @@ def without_a_name(f):
     os.unlink(root + "/gone")
     os.fsync(fd)
     kill(f, image)
-    try:
-        os.close(fd)
-    except OSError as e:
-        assert e.errno == errno.ENOTCONN, e
+    close_dead(fd)
     judge(image)
     root = f.mount(image)
     fuse.wait(lambda: os.statvfs(root).f_bfree * 4096 > 190 << 20)
@@ -109,11 +112,113 @@ def timer(f):
     assert there > before // 10, (there, before)
     root = f.mount(image, "--sync-interval", "3600")
     os.mkdir(root + "/at rest")
-    time.sleep(2.5)
+    fuse.wait(lambda: b"at rest" in kernel.ring3("ls", image), 3)
+    at = generation(image)
+    time.sleep(0.5)
+    assert generation(image) == at, "commits of nothing"
     kill(f, image)
-    assert b"at rest" in kernel.ring3("ls", image)
     judge(image)
     print("ok: timer")
+
+
+def mounted(where):
+    with open("/proc/self/mountinfo") as m:
+        return f" {where} " in m.read()
+
+
+def at_the_end(f):
+    """However a mount ends, what was changed before is in the image."""
+    image = f.image("end", 256 << 20)
+    server, keeper = (lambda: fuse.processes(image)[1],
+                      lambda: fuse.processes(image)[0])
+
+    def signalled(who, which):
+        return lambda root: os.kill(who(), which)
+
+    def aborted(root):
+        dev = os.minor(os.stat(root).st_dev)
+        with open(f"/sys/fs/fuse/connections/{dev}/abort", "w") as file:
+            file.write("1")
+
+    ways = {
+        "fusermount3": lambda root: run("fusermount3", "-u", root),
+        "fusermount3 -z": lambda root: run("fusermount3", "-uz", root),
+        "unmount --lazy": lambda root: run(RING3, "btrfs", "unmount",
+                                           "--lazy", root),
+    }
+    for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        ways[f"{which.name} to the server"] = signalled(server, which)
+        ways[f"{which.name} to the keeper"] = signalled(keeper, which)
+    if os.geteuid() == 0:
+        ways["umount"] = lambda root: run("umount", root)
+        ways["umount -l"] = lambda root: run("umount", "-l", root)
+        ways["umount -f"] = lambda root: run("umount", "-f", root)
+        if os.path.ismount("/sys/fs/fuse/connections"):
+            ways["abort"] = aborted
+    for number, (way, end) in enumerate(ways.items()):
+        root = f.mount(image, "--sync-interval", "3600")
+        with open(f"{root}/{number}", "w") as file:
+            file.write(way)
+        end(root)
+        fuse.wait(lambda: not fuse.processes(image))
+        assert mounted(root) == (way == "abort"), way
+        if mounted(root):
+            f.unmount()
+        else:
+            f.mounts.remove(root)
+        assert kernel.ring3("cat", image, str(number)) == way.encode(), way
+    # and what is changed by who still has files open after that
+    for way in ("SIGTERM to the server", "unmount --lazy"):
+        root = f.mount(image, "--sync-interval", "3600")
+        with open(f"{root}/late", "w") as file:
+            ways[way](root)
+            fuse.wait(lambda: not mounted(root))
+            file.write(way)
+        f.mounts.remove(root)
+        fuse.wait(lambda: not fuse.processes(image))
+        assert kernel.ring3("cat", image, "late") == way.encode(), way
+    # the second SIGTERM ends it with files open
+    root = f.mount(image, "--sync-interval", "3600")
+    fd = os.open(f"{root}/two", os.O_CREAT | os.O_WRONLY)
+    os.kill(server(), signal.SIGTERM)
+    fuse.wait(lambda: not mounted(root))
+    os.kill(server(), signal.SIGTERM)
+    f.mounts.remove(root)
+    fuse.wait(lambda: not fuse.processes(image))
+    close_dead(fd)
+    assert b"two" in kernel.ring3("ls", image)
+    judge(image)
+    print("ok: at the end")
+
+
+def ioctls(f):
+    """What btrfs-progs sync with, on files and directories."""
+    image = f.image("ioctls", 256 << 20)
+    root = f.mount(image, "--sync-interval", "3600")
+    for number, (cmd, arg) in enumerate([
+            (0x9408, 0),                 # BTRFS_IOC_SYNC
+            (0x80089418, bytes(8))]):    # BTRFS_IOC_START_SYNC
+        with open(f"{root}/{number}", "w") as file:
+            out = fcntl.ioctl(file, cmd, arg)
+        if arg:
+            assert struct.unpack("Q", out)[0] == generation(image)
+        assert str(number).encode() in kernel.ring3("ls", image)
+        folder = os.open(root, os.O_RDONLY)
+        fcntl.ioctl(folder, cmd, arg)
+        fcntl.ioctl(folder, 0x40089416, bytes(8))  # BTRFS_IOC_WAIT_SYNC
+        try:
+            fcntl.ioctl(folder, 0x9402, 0)  # BTRFS_IOC_DEFRAG
+            raise AssertionError("it can't be done")
+        except OSError as e:
+            assert e.errno == errno.ENOTTY, e
+        os.close(folder)
+    if shutil.which("btrfs"):
+        os.mkdir(root + "/progs")
+        run("btrfs", "filesystem", "sync", root)
+        assert b"progs" in kernel.ring3("ls", image)
+    kill(f, image)
+    judge(image)
+    print("ok: ioctls")
 
 
 def many_fsyncs(f):
@@ -229,6 +334,8 @@ def main():
     without_a_name(f)
     timer(f)
     many_fsyncs(f)
+    at_the_end(f)
+    ioctls(f)
     at_any_time(f)
     if k:
         k.close()
