@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 
+LARGE, LARGE_MAX = 400, 8 << 20  # files, bytes of one
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -31,20 +32,29 @@ def usr_files():
                     yield path, os.path.getsize(path)
 
 
+def copy(root, path):
+    dest = root + path
+    os.makedirs(os.path.dirname(dest), exist_ok=True)
+    shutil.copy2(path, dest)
+
+
 def make_tree(root, files, mib):
-    """Small files of /usr, in its own folders, then as many large ones as
-    bring the size."""
+    """Small files of /usr, in its own folders, then as many large ones, none
+    below what they must have on average, as bring the size."""
     count = size = 0
-    for large in (False, True):
-        enough = files if large else files - 400
-        for path, length in usr_files():
-            if count >= enough:
-                break
-            if (length > 100000) != large or size + length > mib << 20:
-                continue
-            dest = root + path
-            os.makedirs(os.path.dirname(dest), exist_ok=True)
-            shutil.copy2(path, dest)
+    for path, length in usr_files():
+        if count >= files - LARGE:
+            break
+        if length <= 100000:
+            copy(root, path)
+            count += 1
+            size += length
+    for path, length in usr_files():
+        left = (mib << 20) - size
+        if count >= files or left <= 0:
+            break
+        if left / (files - count) <= length <= min(left, LARGE_MAX):
+            copy(root, path)
             count += 1
             size += length
     return count, size
