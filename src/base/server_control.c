@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* server_control.c - the words between a server and its supervisor */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -214,11 +215,20 @@ static int handle(struct r3_server *s, struct message *m)
 	return err;
 }
 
+/* There is nothing to lose before r3_server_run(), which goes by a signalfd.
+ * Without a handler the first process of a pid namespace would not hear it. */
+static void end_now(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
 int server_handshake(struct r3_server *s)
 {
 	struct message m = { .go = false };
 	int err;
 
+	signal(SIGTERM, end_now);
 	s->control = R3_SERVER_CONTROL_FD;
 	if (fcntl(s->control, F_SETFD, FD_CLOEXEC))
 		return -errno;

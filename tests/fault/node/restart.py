@@ -8,10 +8,11 @@ import signal
 import socket
 import statistics
 import struct
+import subprocess
 import threading
 import time
 
-from nodelib import Failed, expect, main, wait_for
+from nodelib import RING3, Failed, expect, main, wait_for
 
 A = '[model a]\ntype = test\n'
 B = '[driver b]\ntype = user\ndevice = a\n'
@@ -292,6 +293,21 @@ def terminate_takes_it_down_in_order(place):
     expect('sockets left', glob.glob(f'{place.dir}/run/n/*.sock'), [])
 
 
+def who_is_not_up_yet_ends_at_once(place):
+    path = place.write('[node]\nname = n\n' + A + 'start = hang\n')
+    with subprocess.Popen([RING3, 'up', '-q', path], env=place.env,
+                          stderr=subprocess.DEVNULL) as up:
+        wait_for('the node', lambda: os.path.exists(
+            f'{place.dir}/run/n/control.sock'))
+        expect('state', place.status('a')['state'], 'starting')
+        start = time.monotonic()
+        place.ring3('down', 'n')
+        took = time.monotonic() - start
+        up.wait(10)
+    if took > 1.5:      # after 2 s it is killed
+        raise Failed(f'took {took:.1f} s')
+
+
 def a_log_is_bounded(place):
     place.up(A)
     for name in ('a', 'supervisor'):
@@ -351,5 +367,6 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_connection_is_made_anew, spinning_servers_starve_nobody,
       three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
-      a_log_is_bounded, rubbish_on_the_control_socket,
+      who_is_not_up_yet_ends_at_once, a_log_is_bounded,
+      rubbish_on_the_control_socket,
       silent_callers_lock_nobody_out, a_removed_run_directory_ends_the_node])
