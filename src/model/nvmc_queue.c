@@ -61,7 +61,9 @@ void nvmc_remap(struct nvmc *n)
 		cq->ring = cq->size ? map_array(n, cq->addr, cq->size * 16ul,
 						R3_WRITE) : NULL;
 	}
-	n->db = n->dbbuf ? map_array(n, n->dbs, 4096, R3_READ) : NULL;
+	/* new queues begin with a shadow of 0, which we write */
+	n->db = n->dbbuf ? map_array(n, n->dbs, 4096, R3_READ | R3_WRITE) :
+			   NULL;
 	n->ei = n->db ? map_array(n, n->eis, 4096, R3_WRITE) : NULL;
 	if (!n->ei)
 		n->db = NULL;

@@ -8,7 +8,10 @@ static void *host_map(void *arg, uint64_t addr, uint64_t len, int prot)
 {
 	struct host *h = arg;
 
-	(void)prot;
+	if (prot & R3_WRITE && h->read_only &&
+	    addr - HOST_BASE < h->read_only + R3_PAGE_SIZE &&
+	    addr - HOST_BASE + len > h->read_only)
+		return NULL;
 	if (h->away || addr < HOST_BASE || addr - HOST_BASE > HOST_MEM ||
 	    len > HOST_MEM - (addr - HOST_BASE))
 		return NULL;

@@ -23,6 +23,7 @@ struct host {
 	struct nvmc n;
 	uint8_t *mem, *disk;
 	bool away;  /* memory can't be found */
+	uint64_t read_only; /* a page: where in mem; 0: none */
 	bool defer; /* the disk keeps its requests until host_finish() */
 	struct nvmc_req *held[NVMC_IO_REQS + 1];
 	unsigned held_count, irqs[NVMC_QUEUES], starts;

@@ -588,6 +588,29 @@ static void shadow_doorbells(void **state)
 	done(h);
 }
 
+/* The client takes its page back and gives it for reading only: to write there
+ * would be a fault of ours. */
+static void shadow_doorbells_become_read_only(void **state)
+{
+	struct host *h = ready(NULL);
+	uint32_t *db = (void *)(h->mem + HOST_DB);
+	struct r3_nvme_sqe e = admin(R3_NVME_DOORBELL_CONFIG, 0, 0);
+
+	(void)state;
+	e.prp1 = r3_le64_of(HOST_BASE + HOST_DB);
+	e.prp2 = r3_le64_of(HOST_BASE + HOST_EI);
+	assert_int_equal(host_run(h, 0, &e, NULL), 0);
+	h->read_only = HOST_DB;
+	nvmc_remap(&h->n);
+	db[5] = 77; /* queue 2's completions */
+	e = admin(R3_NVME_CREATE_CQ, 2 | (HOST_ENTRIES - 1) << 16,
+		  R3_NVME_QUEUE_PC);
+	e.prp1 = r3_le64_of(HOST_BASE + HOST_DATA);
+	assert_int_equal(host_run(h, 0, &e, NULL), 0);
+	assert_int_equal(db[5], 77);
+	done(h);
+}
+
 static void interrupts_on_demand(void **state)
 {
 	struct host *h = ready(NULL);
@@ -705,6 +728,7 @@ int main(void)
 		cmocka_unit_test(delete_waits),
 		cmocka_unit_test(errors_pass_through),
 		cmocka_unit_test(shadow_doorbells),
+		cmocka_unit_test(shadow_doorbells_become_read_only),
 		cmocka_unit_test(interrupts_on_demand),
 		cmocka_unit_test(memory_goes_and_comes),
 		cmocka_unit_test(injected),
