@@ -12,7 +12,7 @@ static int parse_prefix(const char *text, uint64_t *out, const char **end)
 	const char *p = text;
 	uint64_t n = 0;
 
-	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X') && isxdigit(p[2])) {
+	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X') && isxdigit((unsigned char)p[2])) {
 		base = 16;
 		p += 2;
 	}
@@ -21,7 +21,7 @@ static int parse_prefix(const char *text, uint64_t *out, const char **end)
 	for (; isxdigit((unsigned char)*p); p++) {
 		unsigned d = isdigit((unsigned char)*p) ?
 				     (unsigned)(*p - '0') :
-				     (unsigned)(tolower(*p) - 'a' + 10);
+				     (unsigned)(tolower((unsigned char)*p) - 'a' + 10);
 
 		if (d >= base)
 			break;

@@ -11,8 +11,10 @@
 
 #define ANSWER_MAX (4 * 1024 * 1024)
 
-static int dial(const char *rundir)
+static int dial(const char *rundir, int timeout_ms)
 {
+	struct timeval limit = { .tv_sec = timeout_ms / 1000,
+				 .tv_usec = timeout_ms % 1000 * 1000 };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, err;
 
@@ -22,8 +24,11 @@ static int dial(const char *rundir)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* many are waiting there already: so long at most do we */
+	if (timeout_ms >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		err = -errno;
+		err = errno == EAGAIN ? -ETIMEDOUT : -errno;
 		close(fd);
 		return err;
 	}
@@ -61,9 +66,14 @@ static int read_answer(int fd, int timeout_ms, char **out)
 			room *= 2;
 		}
 		err = -ETIMEDOUT;
-		if (poll(&p, 1, left(until)) <= 0)
+		n = poll(&p, 1, left(until));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
 			break;
 		n = read(fd, text + len, room - 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
 		err = -EPIPE;
 		if (n <= 0)
 			break;
@@ -93,7 +103,7 @@ static int send_line(int fd, const char *line)
 int r3_node_call(const char *rundir, const char *line, int timeout_ms,
 		 char **answer)
 {
-	int fd = dial(rundir);
+	int fd = dial(rundir, timeout_ms);
 	int err;
 
 	if (fd < 0)

@@ -63,8 +63,11 @@ static void place_fds(const struct sup *sup, const struct sup_child *c)
 			       c->exe, sup->mnt, sup->net };
 
 	for (int i = 0; i < FD_SPARE; i++) {
-		if (want[i] >= 0)
-			want[i] = fcntl(want[i], F_DUPFD, 64);
+		if (want[i] < 0)
+			continue;
+		want[i] = fcntl(want[i], F_DUPFD, 64);
+		if (want[i] < 0)
+			fail(c->name, "F_DUPFD");
 	}
 	for (int i = 0; i < FD_SPARE; i++) {
 		if (want[i] < 0)
@@ -153,7 +156,8 @@ static _Noreturn void sandboxed(struct sup *sup, const struct sup_child *c)
 	limits();
 	leave_the_world(sup, c->name);
 	become_nobody(sup, c->name);
-	/* last: a change of user clears it */
+	/* last: a change of user clears it.  A supervisor that is dead by then
+	 * has closed the socket that the server begins with. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		fail(c->name, "PDEATHSIG");
 	syscall(SYS_execveat, FD_EXE, "", c->argv, no_env, AT_EMPTY_PATH);
@@ -161,7 +165,8 @@ static _Noreturn void sandboxed(struct sup *sup, const struct sup_child *c)
 }
 
 /* A guest's QEMU: a peer, with the rights of whoever started the node. */
-static _Noreturn void plain(struct sup *sup, const struct sup_child *c)
+static _Noreturn void plain(struct sup *sup, const struct sup_child *c,
+			    pid_t parent)
 {
 	static char *const path_only[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -174,6 +179,8 @@ static _Noreturn void plain(struct sup *sup, const struct sup_child *c)
 	limit(RLIMIT_CORE, 0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		fail(c->name, "PDEATHSIG");
+	if (getppid() != parent)
+		_exit(CHILD_FAILED); /* it died before that */
 	execvpe(c->argv[0], c->argv, path_only);
 	fail(c->name, c->argv[0]);
 }
@@ -181,6 +188,7 @@ static _Noreturn void plain(struct sup *sup, const struct sup_child *c)
 pid_t sup_spawn(struct sup *sup, const struct sup_child *c, int *pidfd)
 {
 	bool is_server = c->control >= 0;
+	pid_t parent = getpid();
 	int fd = -1;
 	struct clone_args args = {
 		.flags = CLONE_PIDFD |
@@ -203,7 +211,7 @@ pid_t sup_spawn(struct sup *sup, const struct sup_child *c, int *pidfd)
 			sandboxed(sup, c);
 		}
 		setsid();
-		plain(sup, c);
+		plain(sup, c, parent);
 	}
 	*pidfd = fd;
 	return pid;

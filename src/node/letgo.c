@@ -78,6 +78,7 @@ void sup_let_go(const struct sup_server *s, int fd)
 	}
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (!pid) {
+		/* it shares the lock as well */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd);
 		_exit(0);

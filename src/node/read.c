@@ -132,9 +132,9 @@ static const struct r3_server_spec *find_spec(struct reading *r,
 		near_try(&n, r->specs[i]->type);
 	}
 	near_hint(&n, hint, sizeof(hint));
-	r3_conf_error(r->conf, e->line, "there is no %s of type '%s'%s%s%s",
+	r3_conf_error(r->conf, e->line, "there is no %s of type '%s'%s%s",
 		      s->kind, e->value, *hint ? hint : "; there is: ",
-		      *hint ? "" : list, "");
+		      *hint ? "" : list);
 	return NULL;
 }
 

@@ -67,6 +67,7 @@ static void silent(void *arg)
 	struct sup_server *s = arg;
 	uint64_t now = r3_now_ns();
 
+	sup_heard(s, 0); /* it was perhaps we who were stopped */
 	if (is_stopped(s->unit.pid))
 		s->beat_ns = now;
 	if (now - s->beat_ns >= s->plan->hang_ms * R3_NS_PER_MS &&
@@ -126,6 +127,20 @@ static int spawn_server(struct sup_server *s)
 
 static void died(void *arg, uint32_t events);
 
+/* A process whose death nobody would hear of: there may be no second one
+ * beside it. */
+static void undo_birth(struct sup_unit *u)
+{
+	siginfo_t si;
+
+	syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
+	waitid(P_PIDFD, (id_t)u->pidfd, &si, WEXITED);
+	close(u->pidfd);
+	u->pidfd = -1;
+	if (!sup_is_guest(u))
+		sup_hush((struct sup_server *)u);
+}
+
 static void birth(struct sup_unit *u)
 {
 	int err;
@@ -136,11 +151,13 @@ static void birth(struct sup_unit *u)
 		err = sup_guest_spawn((struct sup_guest *)u);
 	else
 		err = spawn_server((struct sup_server *)u);
-	if (!err)
+	if (!err) {
 		err = r3_loop_watch(u->sup->loop, &u->death, u->pidfd, EPOLLIN,
 				    died, u);
-	if (!err)
-		return;
+		if (!err)
+			return;
+		undo_birth(u);
+	}
 	snprintf(u->cause, sizeof(u->cause), "not started: %s",
 		 strerror(-err));
 	r3_log(R3_ERROR, "node", u->name, "%s", u->cause);
