@@ -88,6 +88,18 @@ static int add_section(struct r3_conf *conf, char *head, int line)
 	return s->kind && s->name && s->v ? 0 : -ENOMEM;
 }
 
+/* The rest of a line that has no room in inih's buffer, which would go on in
+ * its middle as if it were the next. */
+static void skip_line(struct reader *r, size_t room)
+{
+	int c;
+
+	r3_conf_error(r->conf, r->line, "a line has at most %zu bytes, and "
+		      "this one is longer", room);
+	while ((c = getc(r->f)) != EOF && c != '\n')
+		;
+}
+
 /* Hands lines to inih, and keeps the section headers for itself. */
 static char *next_line(char *buf, int size, void *stream)
 {
@@ -97,6 +109,11 @@ static char *next_line(char *buf, int size, void *stream)
 	if (r->err || !fgets(buf, size, r->f))
 		return NULL;
 	r->line++;
+	if (!strchr(buf, '\n') && !feof(r->f)) {
+		skip_line(r, (size_t)size - 2);
+		strcpy(buf, ";\n");
+		return buf;
+	}
 	p = buf + strspn(buf, " \t\xef\xbb\xbf");
 	if (*p != '[')
 		return buf;

@@ -58,6 +58,10 @@ static void reads_sections_and_lines(void **state)
 	r3_conf_free(conf);
 }
 
+#define LONG                                                 \
+	"0123456789012345678901234567890123456789012345678"  \
+	"0123456789012345678901234567890123456789012345678"
+
 static void names_file_and_line(void **state)
 {
 	static const struct {
@@ -73,6 +77,8 @@ static void names_file_and_line(void **state)
 		  "names are made of" },
 		{ "section twice", "[a b]\n[a b]\n", ":2: ",
 		  "already at line 1" },
+		{ "a long line", "[a b]\nx = " LONG LONG "\ny = 1\n", ":2: ",
+		  "this one is longer" },
 		{ "key twice", "[a b]\nx = 1\nx = 2\n", ":3: ",
 		  "already set at line 2" },
 	};
