@@ -62,6 +62,16 @@ const char *r3_btrfs_dev_why(int err);
 int r3_btrfs_dev_share(struct r3_btrfs_dev *dev);
 /* A device over @len bytes at @bytes, which stay the caller's. */
 int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out);
+/**
+ * r3_btrfs_dev_behind() - let a thread do the writing
+ * @dev: what is to be written to; becomes a device above it, which closes both
+ *
+ * Writes are copied, up to 8 MiB of them, and what they came to is known at a
+ * later write, or at the flush: after a failure no flush succeeds.  One thread
+ * at a time may use it.
+ * Return: 0, -ENOMEM, -EAGAIN (no thread); then *@dev stays what it is.
+ */
+int r3_btrfs_dev_behind(struct r3_btrfs_dev **dev);
 void r3_btrfs_dev_close(struct r3_btrfs_dev *dev); /* NULL is fine */
 
 /* ---- the volume ---------------------------------------------------------- */

@@ -9,7 +9,9 @@
 
 #include "priv.h"
 
-enum { WRITE_BEHIND = 8 << 20 };
+/* As much as a commit, or mkfs, writes in one place before it goes to another:
+ * that of the other copy. */
+enum { WRITE_BEHIND = 1 << 20 };
 
 struct file_dev {
 	struct r3_btrfs_dev dev;

@@ -30,6 +30,9 @@ int btrfs_close_image(struct btrfs_image *img, int err);
 /* For changes; @opts: or NULL. */
 int btrfs_open_image_rw(const char *name, struct r3_btrfs_options *opts,
 			struct btrfs_image *img);
+/* Likewise, where much is written. */
+int btrfs_open_image_fill(const char *name, struct r3_btrfs_options *opts,
+			  struct btrfs_image *img);
 /* As it is, but bytes on the device may be mended when @mend. */
 int btrfs_open_image_mend(const char *name, bool mend,
 			  struct btrfs_image *img);

@@ -5,20 +5,23 @@
 
 #include "cmd_btrfs.h"
 
-static int open_image(const char *name, bool write,
-		      const struct r3_btrfs_options *opts,
-		      struct btrfs_image *img)
+static int open_dev(const char *name, bool write, struct btrfs_image *img)
 {
-	struct r3_btrfs_why why;
 	int err;
 
 	img->name = name;
 	err = r3_btrfs_dev_file(name, write, &img->dev);
-	if (err) {
+	if (err)
 		fprintf(stderr, "%s: %s\n", name, r3_btrfs_dev_why(err));
-		return R3_EXIT_FAILED;
-	}
-	err = r3_btrfs_open(img->dev, opts, &img->fs, &why);
+	return err;
+}
+
+static int open_fs(const char *name, const struct r3_btrfs_options *opts,
+		   struct btrfs_image *img)
+{
+	struct r3_btrfs_why why;
+	int err = r3_btrfs_open(img->dev, opts, &img->fs, &why);
+
 	if (err) {
 		fprintf(stderr, "%s: %s\n", name, why.text);
 		r3_btrfs_dev_close(img->dev);
@@ -30,6 +33,14 @@ static int open_image(const char *name, bool write,
 			"check' says how much there is: %s\n", name,
 			r3_btrfs_left(img->fs));
 	return R3_EXIT_OK;
+}
+
+static int open_image(const char *name, bool write,
+		      const struct r3_btrfs_options *opts,
+		      struct btrfs_image *img)
+{
+	return open_dev(name, write, img) ? R3_EXIT_FAILED
+					  : open_fs(name, opts, img);
 }
 
 int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img)
@@ -61,6 +72,16 @@ int btrfs_open_image_rw(const char *name, struct r3_btrfs_options *opts,
 		opts = &none;
 	opts->write = true;
 	return open_image(name, true, opts, img);
+}
+
+int btrfs_open_image_fill(const char *name, struct r3_btrfs_options *opts,
+			  struct btrfs_image *img)
+{
+	if (open_dev(name, true, img))
+		return R3_EXIT_FAILED;
+	opts->write = true;
+	r3_btrfs_dev_behind(&img->dev); /* or all by one thread */
+	return open_fs(name, opts, img);
 }
 
 int btrfs_open_image_mend(const char *name, bool mend,

@@ -210,6 +210,7 @@ int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 		return err;
 	}
 	cli_progress_begin(&p);
+	r3_btrfs_dev_behind(&dev); /* or all by one thread */
 	err = r3_btrfs_mkfs(dev, &o, &r, &why);
 	r3_btrfs_dev_close(dev);
 	free(subvols);

@@ -579,7 +579,7 @@ int r3_btrfs_cmd_put(const struct r3_args *args)
 		return R3_EXIT_FAILED;
 	}
 	p->recursive = args->value[OPT_RECURSIVE];
-	err = btrfs_open_image_rw(args->pos[0], &opts, &p->img);
+	err = btrfs_open_image_fill(args->pos[0], &opts, &p->img);
 	if (!err) {
 		stat(args->pos[0], &p->image);
 		cli_progress_begin(&p->progress);

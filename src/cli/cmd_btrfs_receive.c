@@ -58,6 +58,7 @@ static int receive(const struct r3_args *args, struct btrfs_image *img,
 int r3_btrfs_cmd_receive(const struct r3_args *args)
 {
 	const char *name = r3_cli_opt(args, "file");
+	struct r3_btrfs_options opts = { 0 };
 	FILE *in = stdin;
 	struct btrfs_image img;
 	int ret;
@@ -71,7 +72,7 @@ int r3_btrfs_cmd_receive(const struct r3_args *args)
 	if (isatty(fileno(in)))
 		return r3_cli_usage(args, "a stream does not come from a "
 				    "terminal; use --file");
-	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
+	ret = btrfs_open_image_fill(args->pos[0], &opts, &img);
 	if (!ret)
 		ret = receive(args, &img, in);
 	if (in != stdin)

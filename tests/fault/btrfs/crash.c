@@ -9,10 +9,11 @@
  * the last sync that had returned; a sample must also take up work again.
  *
  *	crash [--seed N] [--states N] [--size MIB] [--nodesize BYTES] [--warm N]
- *	      [--quota] [--compress] [--dump DIR N]
+ *	      [--quota] [--compress] [--behind] [--dump DIR N]
  *
  * --warm lets the first N operations go by unjudged.  With --quota the numbers
- * of each state are counted anew.  A small --size has the volume use freed space again soon, and meet its end.
+ * of each state are counted anew.  With --behind a thread does the writing.  A
+ * small --size has the volume use freed space again soon, and meet its end.
  * --dump puts every N-th state into DIR, for other judges.
  */
 #include <stdio.h>
@@ -36,7 +37,8 @@ struct write {
 
 struct run {
 	uint64_t size;
-	struct r3_btrfs_dev live;  /* what the volume writes to */
+	struct r3_btrfs_dev live;  /* what the volume writes to, */
+	struct r3_btrfs_dev *dev;  /* or its thread, when it writes to this */
 	struct r3_btrfs_dev state; /* what is on the device after the crash */
 	uint8_t *now, *then;
 	struct write log[LOG_MAX]; /* since the last round */
@@ -394,10 +396,13 @@ static void work(struct r3_btrfs *fs)
 	if (r3_btrfs_clean(fs, 20, &more) || r3_btrfs_sync(fs))
 		die("the sync", r3_btrfs_why(fs));
 	remember(fs);
+	/* the log is whole when nothing is on its way any more */
+	if (g->dev != &g->live && g->dev->ops->flush(g->dev))
+		die("the flush", "failed");
 }
 
 static struct r3_btrfs *begin(unsigned compression, uint32_t nodesize,
-			      bool quota, unsigned warm)
+			      bool quota, bool behind, unsigned warm)
 {
 	struct r3_btrfs_mkfs_options mkfs = { .size = SIZE,
 					      .nodesize = nodesize };
@@ -408,15 +413,20 @@ static struct r3_btrfs *begin(unsigned compression, uint32_t nodesize,
 	struct r3_btrfs *fs;
 
 	g->live = (struct r3_btrfs_dev){ .ops = &live_ops, .size = SIZE };
+	g->dev = &g->live;
 	g->state = (struct r3_btrfs_dev){ .ops = &state_ops, .size = SIZE };
 	g->now = room();
 	g->then = room();
 	g->pictures = calloc(GENERATIONS, sizeof(*g->pictures));
-	if (r3_btrfs_mkfs(&g->live, &mkfs, &res, &why) ||
-	    r3_btrfs_open(&g->live, &opts, &fs, &why))
+	if (behind && r3_btrfs_dev_behind(&g->dev))
+		die("this test", "no thread");
+	if (r3_btrfs_mkfs(g->dev, &mkfs, &res, &why) ||
+	    r3_btrfs_open(g->dev, &opts, &fs, &why))
 		die("making it", why.text);
 	if (quota && (r3_btrfs_quota_enable(fs) || r3_btrfs_sync(fs)))
 		die("quotas", r3_btrfs_why(fs));
+	if (g->dev->ops->flush(g->dev))
+		die("the flush", "failed");
 	drop_log();
 	for (unsigned i = 0; i < warm; i += OPS_A_ROUND) {
 		work(fs);
@@ -431,7 +441,7 @@ int main(int argc, char **argv)
 {
 	unsigned compression = 0, warm = 0;
 	uint32_t nodesize = 0;
-	bool quota = false;
+	bool quota = false, behind = false;
 	struct r3_btrfs *fs;
 
 	g = calloc(1, sizeof(*g));
@@ -451,6 +461,8 @@ int main(int argc, char **argv)
 			warm = (unsigned)atoi(argv[++i]);
 		else if (!strcmp(argv[i], "--quota"))
 			quota = true;
+		else if (!strcmp(argv[i], "--behind"))
+			behind = true;
 		else if (!strcmp(argv[i], "--compress"))
 			compression = 3;
 		else if (!strcmp(argv[i], "--dump") && i + 2 < argc) {
@@ -461,12 +473,13 @@ int main(int argc, char **argv)
 	}
 	g->ops = ops_new(g->seed);
 	g->dice = ops_new(g->seed + 1000000);
-	fs = begin(compression, nodesize, quota, warm);
+	fs = begin(compression, nodesize, quota, behind, warm);
 	while (g->states < g->want) {
 		work(fs);
 		replay();
 	}
 	r3_btrfs_close(fs);
+	r3_btrfs_dev_close(g->dev);
 	printf("seed %llu: %llu operations, %llu states opened, checked and "
 	       "compared, %llu of them written to again; %llu at a commit "
 	       "within an operation\n", (unsigned long long)g->seed,

@@ -82,7 +82,8 @@ def main():
                  "--size", "96" if seed % 2 else "512",
                  "--nodesize", "4096" if seed % 4 < 2 else "16384",
                  "--warm", str(seed % 5 * 300)] +
-                (["--quota"] if seed % 3 == 1 else []) + [
+                (["--quota"] if seed % 3 == 1 else []) +
+                (["--behind"] if seed % 4 > 1 else []) + [
                  "--dump", folder, str(STATES_A_SEED // DUMPS_A_SEED)] +
                 (["--compress"] if seed % 3 == 0 else []),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
