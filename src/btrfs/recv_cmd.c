@@ -35,11 +35,14 @@ struct recv_text recv_text(const char *path, size_t len)
 
 int recv_late(struct recv *r, int err, const char *path, size_t len)
 {
-	struct r3_btrfs_why was = r->fs->why;
+	struct r3_btrfs_why was;
 
-	return err ? btrfs_fail(r->fs, err, "before, '%s': %.300s",
-				recv_text(path, len).s,
-				*was.text ? was.text : strerror(-err)) : 0;
+	if (!err)
+		return 0;
+	was = r->fs->why;
+	return btrfs_fail(r->fs, err, "before, '%s': %.300s",
+			  recv_text(path, len).s,
+			  *was.text ? was.text : strerror(-err));
 }
 
 /* The parser has checked that attributes are there and as long as they are to
@@ -66,11 +69,12 @@ uint32_t recv_u32(const struct btrfs_stream_cmd *c, enum btrfs_send_attr attr)
 
 static int flush_attr(struct recv *r)
 {
-	struct r3_btrfs_attr attr = r->attr;
+	struct r3_btrfs_attr attr;
 
-	r->attr.set = 0;
-	if (!attr.set)
+	if (!r->attr.set)
 		return 0;
+	attr = r->attr;
+	r->attr.set = 0;
 	return recv_late(r, r3_btrfs_setattr(r->fs, r->in, &attr), r->at,
 			 r->at_len);
 }

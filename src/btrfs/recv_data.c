@@ -56,7 +56,14 @@ int recv_write(struct recv *r, const struct btrfs_stream_cmd *c)
 	struct r3_span data = c->attr[BTRFS_A_DATA];
 	int err = check_range(r, off, data.len);
 
-	return err ? err : gather(r, off, data.p, data.len);
+	if (err)
+		return err;
+	/* What ends within a sector is the end of its file: nothing follows,
+	 * so there is nothing to copy it for. */
+	if (!r->data_len && data.len &&
+	    !r3_is_aligned(off + data.len, BTRFS_SECTOR))
+		return r3_btrfs_write(r->fs, r->in, off, data.p, data.len);
+	return gather(r, off, data.p, data.len);
 }
 
 /* ---- packed data ----------------------------------------------------------*/

@@ -118,33 +118,59 @@ static int fail(struct btrfs_stream *s, int err, const char *fmt, ...)
 	return err;
 }
 
-/* All of @len; -ENODATA at the clean end of the input, if @may_end. */
-static int take(struct btrfs_stream *s, void *buf, size_t len, bool may_end)
+/* What is there moves to the front, and more comes behind it. */
+static void fill(struct btrfs_stream *s, size_t want)
 {
-	size_t n = fread(buf, 1, len, s->in);
+	size_t have = s->to - s->from;
 
-	if (n == len) {
-		s->at += n;
+	memmove(s->buf, s->buf + s->from, have);
+	s->from = 0;
+	s->to = have;
+	while (s->to < want) {
+		size_t n = fread(s->buf + s->to, 1, BTRFS_STREAM_READ, s->in);
+
+		s->to += n;
+		if (n < BTRFS_STREAM_READ)
+			break;
+	}
+}
+
+/* All of @len, up to BTRFS_STREAM_CMD_MAX, which stay in the buffer until more
+ * is taken; -ENODATA at the clean end of the input, if @may_end. */
+static int take(struct btrfs_stream *s, size_t len, bool may_end,
+		const void **out)
+{
+	size_t have;
+
+	if (s->to - s->from < len)
+		fill(s, len);
+	have = s->to - s->from;
+	if (have >= len) {
+		*out = s->buf + s->from;
+		s->from += len;
+		s->at += len;
 		return 0;
 	}
 	if (ferror(s->in))
 		return fail(s, -EIO, "reading failed");
-	if (!n && may_end)
+	if (!have && may_end)
 		return -ENODATA;
-	s->at += n;
+	s->at += have;
 	return fail(s, -EPROTO, "the stream is cut off");
 }
 
 static int read_head(struct btrfs_stream *s, bool may_end)
 {
-	struct btrfs_stream_head h;
-	int err = take(s, &h, sizeof(h), may_end);
+	const struct btrfs_stream_head *h;
+	const void *p;
+	int err = take(s, sizeof(*h), may_end, &p);
 
 	if (err)
 		return err;
-	if (memcmp(h.magic, BTRFS_STREAM_MAGIC, sizeof(h.magic)))
+	h = p;
+	if (memcmp(h->magic, BTRFS_STREAM_MAGIC, sizeof(h->magic)))
 		return fail(s, -EPROTO, "not a send stream");
-	s->version = le32(h.version);
+	s->version = le32(h->version);
 	if (!s->version || s->version > BTRFS_STREAM_VERSION_MAX)
 		return fail(s, -EOPNOTSUPP, "stream version %u; up to %u is "
 			    "supported", s->version, BTRFS_STREAM_VERSION_MAX);
@@ -158,7 +184,7 @@ int btrfs_stream_open(struct btrfs_stream *s, FILE *in,
 	int err;
 
 	*s = (struct btrfs_stream){ .in = in, .why = why };
-	s->buf = malloc(BTRFS_STREAM_CMD_MAX);
+	s->buf = malloc(BTRFS_STREAM_BUF);
 	err = s->buf ? read_head(s, false) : fail(s, -ENOMEM, "out of memory");
 	if (err)
 		btrfs_stream_close(s);
@@ -225,15 +251,17 @@ static int read_body(struct btrfs_stream *s, const struct btrfs_cmd_head *h,
 		     struct btrfs_stream_cmd *c)
 {
 	struct btrfs_cmd_head zeroed = *h;
-	struct r3_span body = { s->buf, le32(h->len) };
+	struct r3_span body = { .len = le32(h->len) };
+	const void *p;
 	uint32_t crc;
-	int err = take(s, s->buf, body.len, false);
+	int err = take(s, body.len, false, &p);
 
 	if (err)
 		return err;
+	body.p = p;
 	zeroed.crc = to_le32(0);
 	crc = btrfs_crc32c(0, &zeroed, sizeof(zeroed));
-	crc = btrfs_crc32c(crc, s->buf, body.len);
+	crc = btrfs_crc32c(crc, p, body.len);
 	if (crc != le32(h->crc))
 		return fail(s, -EPROTO, "%s: the checksum does not match",
 			    cmds[c->cmd].name);
@@ -251,15 +279,17 @@ int btrfs_stream_next(struct btrfs_stream *s, struct btrfs_stream_cmd *out)
 {
 	struct btrfs_stream_cmd c = { 0 };
 	struct btrfs_cmd_head h;
+	const void *p;
 	unsigned cmd;
 	int err = s->inside ? 0 : read_head(s, true);
 
 	if (err)
 		return err;
 	c.at = s->at;
-	err = take(s, &h, sizeof(h), false);
+	err = take(s, sizeof(h), false, &p);
 	if (err)
 		return err;
+	memcpy(&h, p, sizeof(h));
 	cmd = le16(h.cmd);
 	if (!cmd || cmd >= BTRFS_SEND_CMDS || cmds[cmd].version > s->version)
 		return fail(s, -EPROTO, "command %u is not in version %u", cmd,

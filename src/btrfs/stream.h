@@ -19,6 +19,8 @@ enum {
 	BTRFS_STREAM_VERSION_MAX = 3,
 	BTRFS_STREAM_CMD_MAX = 1 << 20, /* bytes of one command */
 	BTRFS_STREAM_DATA_V1 = 48 * 1024, /* what the kernel puts in a WRITE */
+	BTRFS_STREAM_READ = 256 * 1024, /* bytes asked of the input at once */
+	BTRFS_STREAM_BUF = BTRFS_STREAM_CMD_MAX + BTRFS_STREAM_READ,
 };
 
 struct btrfs_stream_head {
@@ -81,7 +83,8 @@ struct btrfs_stream {
 	uint32_t version;
 	uint64_t at; /* bytes read */
 	bool inside; /* between a head and its END */
-	uint8_t *buf; /* BTRFS_STREAM_CMD_MAX */
+	uint8_t *buf; /* BTRFS_STREAM_BUF */
+	size_t from, to; /* what is in it and was not taken */
 	struct r3_btrfs_why *why;
 };
 
