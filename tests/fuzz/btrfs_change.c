@@ -2,81 +2,15 @@
 /*
  * btrfs_change.c - any image at all is opened for changes, and changed
  *
- * The input is as btrfs_image.c's.  Whatever the image says, each call returns,
+ * The input is pages of a device.  Whatever the image says, each call returns,
  * and what was written stays in the device.  Inputs change in a few bytes that
  * are not zero, so that most images still open.
  */
 #include <dirent.h>
-#include <stdlib.h>
 
-#include "ring3/btrfs.h"
+#include "btrfs_pages.h"
 
-enum { PAGE = 4096, DEVICE = 64 << 20, ENTRIES_MAX = 40 };
-
-struct pages {
-	struct r3_btrfs_dev dev;
-	const uint8_t *page[DEVICE / PAGE];
-	uint8_t *own[DEVICE / PAGE]; /* that were written */
-};
-
-static int pages_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
-		      size_t len)
-{
-	struct pages *p = R3_CONTAINER(dev, struct pages, dev);
-	uint8_t *to = buf;
-
-	if (off > dev->size || len > dev->size - off)
-		return -EIO;
-	while (len) {
-		const uint8_t *page = p->page[off / PAGE];
-		size_t n = r3_min(len, PAGE - off % PAGE);
-
-		if (page)
-			memcpy(to, page + off % PAGE, n);
-		else
-			memset(to, 0, n);
-		to += n;
-		off += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int pages_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
-		       size_t len)
-{
-	struct pages *p = R3_CONTAINER(dev, struct pages, dev);
-	const uint8_t *from = buf;
-
-	if (off > dev->size || len > dev->size - off)
-		return -EIO;
-	while (len) {
-		uint64_t i = off / PAGE;
-		size_t n = r3_min(len, PAGE - off % PAGE);
-
-		if (!p->own[i]) {
-			p->own[i] = calloc(1, PAGE);
-			if (p->page[i])
-				memcpy(p->own[i], p->page[i], PAGE);
-			p->page[i] = p->own[i];
-		}
-		memcpy(p->own[i] + off % PAGE, from, n);
-		from += n;
-		off += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int pages_flush(struct r3_btrfs_dev *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-static const struct r3_btrfs_dev_ops ops = { .read = pages_read,
-					     .write = pages_write,
-					     .flush = pages_flush };
+enum { ENTRIES_MAX = 40 };
 
 struct found {
 	struct r3_btrfs_dirent entry[ENTRIES_MAX];
@@ -175,25 +109,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 {
 	struct r3_btrfs_options opts = { .ignore_csum = true, .write = true,
 					 .cache_bytes = 1 << 20 };
-	struct pages *p = calloc(1, sizeof(*p));
+	struct pages *p = pages_new(in, size);
 	struct r3_btrfs_why why;
 	struct r3_btrfs *fs;
 
-	p->dev = (struct r3_btrfs_dev){ .ops = &ops, .size = DEVICE };
-	while (size >= 4 + PAGE) {
-		uint32_t n = in[0] | in[1] << 8 | in[2] << 16;
-
-		p->page[n % (DEVICE / PAGE)] = in + 4;
-		in += 4 + PAGE;
-		size -= 4 + PAGE;
-	}
 	if (!r3_btrfs_open(&p->dev, &opts, &fs, &why)) {
 		change(fs);
 		r3_btrfs_close(fs);
 	}
-	for (unsigned i = 0; i < DEVICE / PAGE; i++)
-		free(p->own[i]);
-	free(p);
+	pages_free(p);
 	return 0;
 }
 

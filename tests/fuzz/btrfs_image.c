@@ -2,46 +2,14 @@
 /*
  * btrfs_image.c - any image at all: open, list, read, dump, check, send
  *
- * The input is a list of pages, { le32 page number, 4096 bytes }, of a device
- * of 64 MiB whose other pages are zeros.  Checksums are not compared, so that
- * the content of blocks is reached.
+ * The input is pages of a device (btrfs_pages.h).  Checksums are not compared,
+ * so that the content of blocks is reached.
  */
 #include <dirent.h>
-#include <stdlib.h>
 
-#include "ring3/btrfs.h"
+#include "btrfs_pages.h"
 
-enum { PAGE = 4096, DEVICE = 64 << 20, ENTRIES_MAX = 2000 };
-
-struct pages {
-	struct r3_btrfs_dev dev;
-	const uint8_t *page[DEVICE / PAGE];
-};
-
-static int pages_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
-		      size_t len)
-{
-	struct pages *p = R3_CONTAINER(dev, struct pages, dev);
-	uint8_t *to = buf;
-
-	if (off > dev->size || len > dev->size - off)
-		return -EIO;
-	while (len) {
-		const uint8_t *page = p->page[off / PAGE];
-		size_t n = r3_min(len, PAGE - off % PAGE);
-
-		if (page)
-			memcpy(to, page + off % PAGE, n);
-		else
-			memset(to, 0, n);
-		to += n;
-		off += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static const struct r3_btrfs_dev_ops ops = { .read = pages_read };
+enum { ENTRIES_MAX = 2000 };
 
 struct visit {
 	struct r3_btrfs *fs;
@@ -154,24 +122,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct r3_btrfs_options opts = { .ignore_csum = true,
 					 .cache_bytes = 1 << 20 };
 	static FILE *null;
-	struct pages *p = calloc(1, sizeof(*p));
+	struct pages *p = pages_new(data, size);
 	struct r3_btrfs_why why;
 	struct r3_btrfs *fs;
 
 	if (!null)
 		null = fopen("/dev/null", "w");
-	p->dev = (struct r3_btrfs_dev){ .ops = &ops, .size = DEVICE };
-	while (size >= 4 + PAGE) {
-		uint32_t n = data[0] | data[1] << 8 | data[2] << 16;
-
-		p->page[n % (DEVICE / PAGE)] = data + 4;
-		data += 4 + PAGE;
-		size -= 4 + PAGE;
-	}
 	if (!r3_btrfs_open(&p->dev, &opts, &fs, &why)) {
 		use(fs, null);
 		r3_btrfs_close(fs);
 	}
-	free(p);
+	pages_free(p);
 	return 0;
 }

@@ -13,32 +13,9 @@
 
 #include "ring3/device.h"
 #include "ring3/log.h"
+#include "send_piece.h"
 
 static int memory;
-
-static void send_piece(int sock, uint8_t *p, size_t len, unsigned fds)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(16 * sizeof(int))];
-	} c;
-	struct iovec iov = { p, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int list[16];
-
-	for (unsigned i = 0; i < fds; i++)
-		list[i] = memory;
-	if (fds) {
-		memset(&c, 0, sizeof(c));
-		c.head.cmsg_level = SOL_SOCKET;
-		c.head.cmsg_type = SCM_RIGHTS;
-		c.head.cmsg_len = CMSG_LEN(fds * sizeof(int));
-		memcpy(CMSG_DATA(&c.head), list, fds * sizeof(int));
-		msg.msg_control = &c;
-		msg.msg_controllen = CMSG_SPACE(fds * sizeof(int));
-	}
-	sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
 
 static void use(struct r3_device *dev)
 {
@@ -94,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		memcpy(buf, r3_take(&s, piece), piece);
 		if (piece > 2 && !(*head & 0x10))
 			memcpy(buf, &n, 2);
-		send_piece(pair[1], buf, piece, *head & 0xf);
+		send_piece(pair[1], buf, piece, *head & 0xf, memory);
 	}
 	shutdown(pair[1], SHUT_WR);
 	if (!r3_device_open_vfio_user(&dev, pair[0], "fuzz", 50)) {

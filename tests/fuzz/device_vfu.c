@@ -15,6 +15,7 @@
 
 #include "ring3/log.h"
 #include "ring3/vfio_user.h"
+#include "send_piece.h"
 
 static struct r3_vfu *vfu;
 static struct r3_loop *loop;
@@ -96,31 +97,6 @@ static void set_up(void)
 	};
 	if (r3_loop_open(&loop) || r3_vfu_new(&vfu, loop, &desc, &ops, NULL))
 		abort();
-}
-
-static void send_piece(int sock, const uint8_t *p, size_t len, unsigned fds,
-		       int fd)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(32 * sizeof(int))];
-	} c;
-	struct iovec iov = { (void *)p, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int list[32];
-
-	for (unsigned i = 0; i < fds; i++)
-		list[i] = fd;
-	if (fds) {
-		memset(&c, 0, sizeof(c));
-		c.head.cmsg_level = SOL_SOCKET;
-		c.head.cmsg_type = SCM_RIGHTS;
-		c.head.cmsg_len = CMSG_LEN(fds * sizeof(int));
-		memcpy(CMSG_DATA(&c.head), list, fds * sizeof(int));
-		msg.msg_control = &c;
-		msg.msg_controllen = CMSG_SPACE(fds * sizeof(int));
-	}
-	sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void turn(int sock)

@@ -9,8 +9,8 @@
  */
 #include <stdlib.h>
 
-#include "nvme.h"
 #include "ring3/log.h"
+#include "../unit/driver/plain.h"
 
 enum { IOS = 8, BUF = 16384, OPS_MAX = 2000 };
 
@@ -82,55 +82,6 @@ int r3_device_write(struct r3_device *dev, unsigned region, uint64_t off,
 	return 0;
 }
 
-int r3_device_post(struct r3_device *dev, unsigned region, uint64_t off,
-		   const void *from, size_t len)
-{
-	return r3_device_write(dev, region, off, from, len);
-}
-
-const struct r3_device_info *r3_device_info(const struct r3_device *dev)
-{
-	static const struct r3_device_info info = { .backend = "vfio-user" };
-
-	(void)dev;
-	return &info;
-}
-
-const struct r3_device_region *r3_device_region(const struct r3_device *dev,
-						unsigned i)
-{
-	(void)dev, (void)i;
-	return NULL;
-}
-
-int r3_device_map_region(struct r3_device *dev, unsigned region, uint64_t off,
-			 uint64_t len, int prot, volatile void **out)
-{
-	(void)dev, (void)region, (void)off, (void)len, (void)prot, (void)out;
-	return -EOPNOTSUPP;
-}
-
-int r3_device_ioeventfd(struct r3_device *dev, unsigned region, uint64_t off,
-			uint32_t size, int *out)
-{
-	(void)dev, (void)region, (void)off, (void)size, (void)out;
-	return -EOPNOTSUPP;
-}
-
-const struct r3_device_irq *r3_device_irq(const struct r3_device *dev,
-					  unsigned i)
-{
-	(void)dev, (void)i;
-	return NULL;
-}
-
-int r3_device_irq_set(struct r3_device *dev, unsigned i, unsigned start,
-		      const int *fds, unsigned count)
-{
-	(void)dev, (void)i, (void)start, (void)fds, (void)count;
-	return 0;
-}
-
 unsigned r3_device_events(struct r3_device *dev)
 {
 	(void)dev;
@@ -152,12 +103,6 @@ int r3_device_bus_master(struct r3_device *dev, bool on)
 void r3_device_close(struct r3_device *dev)
 {
 	(void)dev;
-}
-
-struct r3_space *r3_device_space(struct r3_device *dev)
-{
-	(void)dev;
-	return NULL;
 }
 
 const struct r3_space_limits *r3_space_limits(const struct r3_space *space)

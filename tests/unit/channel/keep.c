@@ -1,50 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* keep.c - a back end dies, and its next life goes on from what was kept */
-#include <stdio.h>
-
+#include "kept.h"
 #include "session.h"
-
-#define KEPT_MAX 32
-
-static struct kept {
-	char name[64];
-	int fd;
-} kept[KEPT_MAX];
-static uint8_t page[R3_VUB_PAGE_LEN] __attribute__((aligned(8)));
-
-static void drop_fd(void *arg, const char *name)
-{
-	(void)arg;
-	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		if (kept[i].name[0] && !strcmp(kept[i].name, name)) {
-			close(kept[i].fd);
-			kept[i].name[0] = 0;
-		}
-	}
-}
-
-static int keep_fd(void *arg, const char *name, int fd)
-{
-	drop_fd(arg, name);
-	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		if (kept[i].name[0])
-			continue;
-		snprintf(kept[i].name, sizeof(kept[i].name), "%s", name);
-		kept[i].fd = dup(fd);
-		return 0;
-	}
-	return -ENOSPC;
-}
-
-static int kept_fd(void *arg, const char *name)
-{
-	(void)arg;
-	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		if (kept[i].name[0] && !strcmp(kept[i].name, name))
-			return dup(kept[i].fd);
-	}
-	return -1;
-}
 
 static unsigned kept_count(void)
 {
@@ -54,11 +11,6 @@ static unsigned kept_count(void)
 		n += kept[i].name[0] != 0;
 	return n;
 }
-
-static const struct r3_vub_keeper keeper = {
-	.keep_fd = keep_fd, .drop_fd = drop_fd, .kept_fd = kept_fd,
-	.page = page, .prefix = "client0",
-};
 
 static void die(struct end *e)
 {

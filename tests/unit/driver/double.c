@@ -2,6 +2,7 @@
 /* double.c - an NVMe controller in the test's own process, good or bad */
 #include "test.h"
 #include "double.h"
+#include "plain.h"
 
 struct double_ctrl the_double;
 
@@ -308,57 +309,7 @@ int r3_device_write(struct r3_device *dev, unsigned region, uint64_t off,
 	return 0;
 }
 
-int r3_device_post(struct r3_device *dev, unsigned region, uint64_t off,
-		   const void *buf, size_t len)
-{
-	return r3_device_write(dev, region, off, buf, len);
-}
-
 /* ---- the rest of a device ------------------------------------------------ */
-
-const struct r3_device_info *r3_device_info(const struct r3_device *dev)
-{
-	static const struct r3_device_info info = { .backend = "vfio-user" };
-
-	(void)dev;
-	return &info;
-}
-
-const struct r3_device_region *r3_device_region(const struct r3_device *dev,
-						unsigned index)
-{
-	(void)dev;
-	(void)index;
-	return NULL;
-}
-
-int r3_device_map_region(struct r3_device *dev, unsigned region, uint64_t off,
-			 uint64_t len, int prot, volatile void **out)
-{
-	(void)dev, (void)region, (void)off, (void)len, (void)prot, (void)out;
-	return -EOPNOTSUPP;
-}
-
-int r3_device_ioeventfd(struct r3_device *dev, unsigned region, uint64_t off,
-			uint32_t size, int *out)
-{
-	(void)dev, (void)region, (void)off, (void)size, (void)out;
-	return -EOPNOTSUPP;
-}
-
-const struct r3_device_irq *r3_device_irq(const struct r3_device *dev,
-					  unsigned index)
-{
-	(void)dev, (void)index;
-	return NULL;
-}
-
-int r3_device_irq_set(struct r3_device *dev, unsigned index, unsigned start,
-		      const int *fds, unsigned count)
-{
-	(void)dev, (void)index, (void)start, (void)fds, (void)count;
-	return 0;
-}
 
 unsigned r3_device_events(struct r3_device *dev)
 {
@@ -383,12 +334,6 @@ void r3_device_close(struct r3_device *dev)
 	(void)dev;
 	d->closed++;
 	d->maps = 0;
-}
-
-struct r3_space *r3_device_space(struct r3_device *dev)
-{
-	(void)dev;
-	return NULL;
 }
 
 const struct r3_space_limits *r3_space_limits(const struct r3_space *space)
