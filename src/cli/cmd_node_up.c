@@ -146,7 +146,14 @@ static _Noreturn void become_supervisor(const struct r3_node *node, int plan,
 	_exit(127);
 }
 
-/* Wait until the supervisor answers, or has ended. */
+static void already(const struct node_ref *ref)
+{
+	fprintf(stderr, "ring3: node %s is running already; 'ring3 down %s' "
+		"ends it\n", ref->name, ref->name);
+}
+
+/* Wait until the supervisor answers, or has ended.  -EEXIST: somebody else's
+ * does, who was faster. */
 static int await(const struct node_ref *ref, pid_t pid, json_t **status)
 {
 	uint64_t until = r3_now_ns() + NODE_CLI_WAIT_MS * R3_NS_PER_MS;
@@ -154,6 +161,8 @@ static int await(const struct node_ref *ref, pid_t pid, json_t **status)
 
 	do {
 		err = node_cli_ask(ref, "wait", NODE_CLI_WAIT_MS, status);
+		if (!err && node_cli_int(*status, "pid") != pid)
+			return -EEXIST;
 		if (err != -ENOENT && err != -ECONNREFUSED)
 			return err;
 		if (waitpid(pid, NULL, WNOHANG) == pid)
@@ -199,6 +208,10 @@ static int report_start(const struct node_ref *ref, int err, json_t *status)
 
 	if (!err && all_up(status))
 		return R3_EXIT_OK;
+	if (err == -EEXIST) {
+		already(ref);
+		return R3_EXIT_FAILED;
+	}
 	if (err) {
 		fprintf(stderr, "ring3: node %s did not come up: %s; its "
 			"supervisor said:\n", ref->name, err == -ECHILD ?
@@ -238,12 +251,28 @@ static int launch(const struct r3_node *node, const struct node_start *how,
 	return err;
 }
 
+/* One that is stopped, too, holds the node. */
+static bool is_running(const struct node_ref *ref)
+{
+	char *answer;
+	int err = r3_node_call(ref->rundir, "status", 5000, &answer);
+
+	if (!err) {
+		free(answer);
+		already(ref);
+	} else if (err == -ETIMEDOUT) {
+		fprintf(stderr, "ring3: node %s is running, but its "
+			"supervisor does not answer: is it stopped?  See "
+			"%s/log/supervisor.log\n", ref->name, ref->rundir);
+	}
+	return !err || err == -ETIMEDOUT;
+}
+
 int node_cli_start(const struct node_start *how, struct node_ref *ref)
 {
 	char path[R3_NODE_PATH_MAX + 8];
 	struct r3_node *node;
 	int err = r3_node_read(&node, how->file, r3_node_specs);
-	char *answer;
 
 	if (err) {
 		if (err != -EINVAL)
@@ -254,12 +283,8 @@ int node_cli_start(const struct node_start *how, struct node_ref *ref)
 	snprintf(ref->name, sizeof(ref->name), "%s", node->name);
 	snprintf(ref->rundir, sizeof(ref->rundir), "%s", node->rundir);
 	err = R3_EXIT_FAILED;
-	if (!r3_node_call(ref->rundir, "status", 5000, &answer)) {
-		free(answer);
-		fprintf(stderr, "ring3: node %s is running already; 'ring3 "
-			"down %s' ends it\n", ref->name, ref->name);
+	if (is_running(ref))
 		goto out;
-	}
 	snprintf(path, sizeof(path), "%s/log", ref->rundir);
 	if (make_folder(path)) {
 		fprintf(stderr, "ring3: %s: %m\n", path);

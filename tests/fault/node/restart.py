@@ -147,6 +147,16 @@ def a_stopped_supervisor_hears_what_matters(place):
     expect('restarts', place.status('a')['restarts'], 0)
 
 
+def a_stopped_supervisor_takes_nobody_for_hung(place):
+    place.up(A + 'hang_ms = 200\n')
+    supervisor = place.status()['pid']
+    os.kill(supervisor, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(supervisor, signal.SIGCONT)
+    time.sleep(0.3)
+    expect('restarts', place.status('a')['restarts'], 0)
+
+
 def lingering():
     """A socket whose close() waits 60 s, as its data finds no room; and the
     one that has to stay open for that."""
@@ -362,7 +372,8 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       assert_is_told, signals_from_outside_are_kills, a_hang_is_found,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
-      a_stopped_supervisor_hears_what_matters, nobody_waits_for_a_close,
+      a_stopped_supervisor_hears_what_matters,
+      a_stopped_supervisor_takes_nobody_for_hung, nobody_waits_for_a_close,
       nothing_else_restarts, who_connects_while_it_is_dead_waits,
       a_connection_is_made_anew, spinning_servers_starve_nobody,
       three_hundred_kills, crash_reports_are_bounded,
