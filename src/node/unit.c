@@ -65,9 +65,10 @@ static void watch_silence(struct sup_server *s);
 static void silent(void *arg)
 {
 	struct sup_server *s = arg;
-	uint64_t now = r3_now_ns();
+	uint64_t now;
 
 	sup_heard(s, 0); /* it was perhaps we who were stopped */
+	now = r3_now_ns();
 	if (is_stopped(s->unit.pid))
 		s->beat_ns = now;
 	if (now - s->beat_ns >= s->plan->hang_ms * R3_NS_PER_MS &&

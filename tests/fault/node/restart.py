@@ -157,6 +157,20 @@ def a_stopped_supervisor_takes_nobody_for_hung(place):
     expect('restarts', place.status('a')['restarts'], 0)
 
 
+def of_many_ups_one_wins(place):
+    """The others say that the node runs, and leave it alone."""
+    conf = place.write('[node]\nname = n\n' + A)
+    ups = [subprocess.Popen([RING3, 'up', '-q', conf], env=place.env,
+                            stderr=subprocess.PIPE) for _ in range(6)]
+    said = [up.communicate(timeout=90)[1] for up in ups]
+    codes = sorted(up.returncode for up in ups)
+    expect('exit codes', codes, [0, 1, 1, 1, 1, 1])
+    for text in said:
+        if text and b'running already' not in text:
+            raise Failed(text)
+    expect('state', place.status('a')['state'], 'up')
+
+
 def lingering():
     """A socket whose close() waits 60 s, as its data finds no room; and the
     one that has to stay open for that."""
@@ -373,8 +387,8 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
       a_stopped_supervisor_hears_what_matters,
-      a_stopped_supervisor_takes_nobody_for_hung, nobody_waits_for_a_close,
-      nothing_else_restarts, who_connects_while_it_is_dead_waits,
+      a_stopped_supervisor_takes_nobody_for_hung, of_many_ups_one_wins,
+      nobody_waits_for_a_close, nothing_else_restarts, who_connects_while_it_is_dead_waits,
       a_connection_is_made_anew, spinning_servers_starve_nobody,
       three_hundred_kills, crash_reports_are_bounded,
       the_servers_die_with_the_supervisor, terminate_takes_it_down_in_order,
