@@ -67,6 +67,8 @@ class Cramped(Model):
         os.mkdir(f'{folder}/small')
         self.child = subprocess.Popen(
             ['unshare', '-m', 'sh', '-ec',
+             # what other tests have mounted is not to be kept
+             'umount -ai -t btrfs,fuse.ring3-btrfs || :; '
              'mount -t tmpfs -o size=1M none "$1"; : > "$1/disk.img"; '
              'exec "$2" nvme0 "file=$1/disk.img" "listen=$3" size=8M', 'sh',
              f'{folder}/small', MODEL, self.path])
