@@ -166,7 +166,8 @@ static inline uint64_t r3_now_ns(void)
 int r3_parse_uint(const char *text, uint64_t *out);
 
 /**
- * r3_parse_size() - bytes, with an optional suffix K, M, G or T (powers of 2)
+ * r3_parse_size() - bytes, with an optional suffix K, M, G, T, or KiB, MiB,
+ * ... (powers of 2)
  * Return: as r3_parse_uint().
  */
 int r3_parse_size(const char *text, uint64_t *out);

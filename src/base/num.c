@@ -59,7 +59,7 @@ int r3_parse_size(const char *text, uint64_t *out)
 		return err;
 	if (*end) {
 		s = strchr(suffixes, toupper((unsigned char)*end));
-		if (!s || end[1])
+		if (!s || (end[1] && strcmp(end + 1, "iB")))
 			return -EINVAL;
 		if (!r3_mul(n, UINT64_C(1) << (10 * (s - suffixes + 1)), &n))
 			return -ERANGE;

@@ -25,6 +25,8 @@ static void parses_numbers(void **state)
 		{ "rest behind", "1x", -EINVAL, -EINVAL, 0 },
 		{ "letters", "abc", -EINVAL, -EINVAL, 0 },
 		{ "kibibytes", "3K", -EINVAL, 0, 3072 },
+		{ "spelt out", "3KiB", -EINVAL, 0, 3072 },
+		{ "decimal is another", "3KB", -EINVAL, -EINVAL, 0 },
 		{ "small letter", "2m", -EINVAL, 0, 2097152 },
 		{ "gibibytes", "1G", -EINVAL, 0, 1073741824 },
 		{ "suffix twice", "1KK", -EINVAL, -EINVAL, 0 },
