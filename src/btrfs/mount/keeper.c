@@ -124,6 +124,13 @@ static void look_at_mount(void *arg, const char *dir, const char *image,
 	}
 }
 
+bool mount_is_there(const char *dir)
+{
+	struct mounts m = { .dir = dir };
+
+	return !each_mount(look_at_mount, &m) && *m.image;
+}
+
 /* ---- the keeper -----------------------------------------------------------*/
 
 static void take_down(struct keeper *k)

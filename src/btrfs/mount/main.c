@@ -141,13 +141,16 @@ static int find_subvol(struct mount *m)
 	if (!err && text && r3_parse_uint(text, &in.subvol))
 		err = r3_btrfs_lookup(m->fs, text, &in);
 	if (!err && in.ino != R3_BTRFS_ROOT_INO) {
-		fail(text, "not a subvolume");
+		fprintf(stderr, "%s: %s: not a subvolume\n", m->args->image,
+			text);
 		return -EINVAL;
 	}
 	if (!err)
 		err = r3_btrfs_stat(m->fs, in, &st);
 	if (err) {
-		fail(m->args->image, r3_btrfs_why(m->fs));
+		fprintf(stderr, "%s: subvolume %s: %s\n", m->args->image,
+			text ? text : "by default", err == -ENOENT
+			? "there is none" : r3_btrfs_why(m->fs));
 		return err;
 	}
 	m->subvol = in.subvol;
@@ -289,7 +292,10 @@ static int do_mount(struct mount *m)
 	if (access("/dev/fuse", R_OK | W_OK))
 		return fail(m->args->dir, "not mounted: /dev/fuse is not for "
 			    "this user; its mode is usually 0666");
-	return fail(m->args->dir, "not mounted");
+	return fail(m->args->dir, mount_is_there(m->args->dir)
+				? "not mounted: another image is there; 'ring3 "
+				  "btrfs unmount' ends that"
+				: "not mounted");
 }
 
 /* ---- processes ------------------------------------------------------------*/
@@ -386,7 +392,14 @@ static int keep_in_background(struct mount *m)
 static int run_mount(const struct mount_args *args)
 {
 	struct mount m = { .args = args, .keeper = -1 };
+	struct stat st;
 
+	/* FUSE would let a directory be mounted on a file */
+	if (stat(args->dir, &st) && errno == ENOTCONN)
+		return fail(args->dir, "the mount there has lost its server; "
+			    "'ring3 btrfs unmount' clears it away");
+	if (!stat(args->dir, &st) && !S_ISDIR(st.st_mode))
+		return fail(args->dir, strerror(ENOTDIR));
 	if (open_volume(&m))
 		goto fail;
 	/* from the mount on there must be somebody to take it down again */

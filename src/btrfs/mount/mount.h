@@ -180,6 +180,8 @@ struct keeper {
 int mount_signals(void);
 /* Until the server has ended; the exit code. */
 int mount_keep(struct keeper *k);
+/* Is an image mounted on @dir already? */
+bool mount_is_there(const char *dir);
 /* ring3 btrfs unmount; the exit code. */
 int mount_unmount(const char *dir, bool lazy);
 
