@@ -181,7 +181,8 @@ int r3_btrfs_each_subvol(struct r3_btrfs *fs,
 /**
  * r3_btrfs_lookup() - a path from the top subvolume, as a mount shows it
  * @path:  "/", "a/b"; crosses into subvolumes; ".." and "." are understood;
- *         symbolic links are not followed
+ *         symbolic links are not followed; with '/' at its end only of a
+ *         directory
  * Return: 0, -ENOENT, -ENOTDIR, -ENAMETOOLONG, or damage.
  */
 int r3_btrfs_lookup(struct r3_btrfs *fs, const char *path,

@@ -266,6 +266,8 @@ int r3_btrfs_lookup(struct r3_btrfs *fs, const char *path,
 		}
 		p += len;
 	}
+	if (e.type != DT_DIR && p[-1] == '/')
+		return lookup_fail(fs, -ENOTDIR, path, (size_t)(p - path));
 	*out = stack[depth];
 	return 0;
 }

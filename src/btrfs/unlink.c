@@ -45,7 +45,7 @@ int r3_btrfs_rmdir(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 	if (!err && entry.type != BTRFS_FT_DIR)
 		err = btrfs_name_fail(fs, -ENOTDIR, name, len);
 	if (!err && entry.location.type == BTRFS_ROOT_ITEM && !entry.stub)
-		err = btrfs_fail(fs, -EBUSY, "%.*s: a subvolume; delete it "
-				 "as one", (int)len, name);
+		err = btrfs_fail(fs, -EBUSY, "%.*s: a subvolume; only "
+				 "'subvolume delete' takes it away", (int)len, name);
 	return err ? err : unlink_entry(fs, &node, name, len, &entry);
 }
