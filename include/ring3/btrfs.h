@@ -535,6 +535,8 @@ struct r3_btrfs_mkfs_subvol {
 
 struct r3_btrfs_mkfs_options {
 	const char *rootdir; /* a directory to copy, or NULL */
+	uint32_t uid, gid;   /* owner of the top directory without that */
+	const struct stat *image; /* is left out of rootdir; or NULL */
 	const struct r3_btrfs_mkfs_subvol *subvols;
 	unsigned subvol_count;
 	unsigned compression; /* 0, 1 zlib, 2 lzo, 3 zstd */
@@ -555,6 +557,7 @@ struct r3_btrfs_mkfs_result {
 	uint64_t used_bytes;
 	uint64_t files, directories, subvolumes, data_bytes, disk_bytes;
 	uint64_t changed; /* files that changed while they were read */
+	bool left_out;    /* the image was found in rootdir */
 };
 
 /**

@@ -253,6 +253,17 @@ static void stop_threads(struct copy *c)
 
 /* ---- reading --------------------------------------------------------------*/
 
+static int read_fail(struct mkfs *m, int fd)
+{
+	char link[32], name[R3_BTRFS_PATH_MAX] = "";
+	int err = -errno;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, name, sizeof(name) - 1) < 0)
+		strcpy(name, "?");
+	return mkfs_fail(m, err, "%s: reading: %s", name, strerror(-err));
+}
+
 /* All of @len, with zeros for what is no longer there. */
 static int read_file(struct mkfs *m, int fd, uint8_t *buf, size_t len,
 		     uint64_t off)
@@ -263,7 +274,7 @@ static int read_file(struct mkfs *m, int fd, uint8_t *buf, size_t len,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return mkfs_fail(m, -errno, "reading: %m");
+			return read_fail(m, fd);
 		if (!n) {
 			memset(buf, 0, len);
 			m->res.changed++;

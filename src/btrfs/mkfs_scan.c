@@ -36,6 +36,7 @@ struct scan {
 	struct hard *hard; /* open addressing */
 	size_t hard_count, hard_room;
 	char names[XATTRS_MAX], value[XATTRS_MAX];
+	char shown[R3_BTRFS_PATH_MAX + NAME_MAX]; /* from rootdir, for texts */
 };
 
 static bool add_text(struct mkfs *m, const void *bytes, size_t len,
@@ -106,7 +107,7 @@ static int scan_xattrs(struct scan *s, struct mkfs_inode *in, const char *path)
 
 	in->xattrs = m->text.n;
 	if (n < 0 && errno != EOPNOTSUPP)
-		return mkfs_fail(m, -errno, "%s: xattrs: %m", path);
+		return mkfs_fail(m, -errno, "%s: xattrs: %m", s->shown);
 	for (char *name = s->names; n > 0 && name < s->names + n;
 	     name += strlen(name) + 1) {
 		size_t len = strlen(name);
@@ -117,14 +118,14 @@ static int scan_xattrs(struct scan *s, struct mkfs_inode *in, const char *path)
 		if (v < 0 && errno == ENODATA)
 			continue;
 		if (v < 0)
-			return mkfs_fail(m, -errno, "%s: xattr %s: %m", path,
-					 name);
+			return mkfs_fail(m, -errno, "%s: xattr %s: %m",
+					 s->shown, name);
 		if (len > BTRFS_XATTR_NAME_MAX ||
 		    len + (size_t)v + sizeof(struct btrfs_dir_item) >
 			    mkfs_item_max(m))
 			return mkfs_fail(m, -E2BIG, "%s: xattr %s of %zd "
 					 "bytes does not fit a node of %u",
-					 path, name, v, m->nodesize);
+					 s->shown, name, v, m->nodesize);
 		if (!add_text(m, head, sizeof(head), &at) ||
 		    !add_text(m, name, len, &at) ||
 		    !add_text(m, s->value, (size_t)v, &at))
@@ -155,18 +156,19 @@ static void fill_inode(struct mkfs_inode *in, const struct stat *st)
 	}
 }
 
-static int scan_symlink(struct mkfs *m, struct mkfs_inode *in,
+static int scan_symlink(struct scan *s, struct mkfs_inode *in,
 			const char *path)
 {
+	struct mkfs *m = s->m;
 	char target[R3_BTRFS_PATH_MAX];
 	ssize_t n = readlink(path, target, sizeof(target));
 
 	if (n <= 0)
-		return mkfs_fail(m, n ? -errno : -EIO, "%s: %m", path);
+		return mkfs_fail(m, n ? -errno : -EIO, "%s: %m", s->shown);
 	if ((size_t)n + sizeof(struct btrfs_file_extent) > mkfs_item_max(m) ||
 	    n >= R3_BTRFS_PATH_MAX)
 		return mkfs_fail(m, -E2BIG, "%s: the link does not fit a node "
-				 "of %u bytes", path, m->nodesize);
+				 "of %u bytes", s->shown, m->nodesize);
 	in->is_inline = true;
 	in->size = in->nbytes = in->inline_len = (uint32_t)n;
 	return add_text(m, target, (size_t)n, &in->inline_at) ? 0
@@ -184,7 +186,7 @@ static int new_inode(struct scan *s, uint32_t subvol, const struct stat *st,
 	fill_inode(&in, st);
 	err = scan_xattrs(s, &in, path);
 	if (!err && S_ISLNK(st->st_mode))
-		err = scan_symlink(s->m, &in, path);
+		err = scan_symlink(s, &in, path);
 	if (err)
 		return err;
 	if (v->inodes.n >= UINT32_MAX - 1 || !vec_push(&v->inodes, in))
@@ -306,10 +308,21 @@ static int not_dots(const struct dirent *e)
 	return strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
 }
 
+/* The file that the image is made in, inside of what it is made from. */
+static bool is_image(struct mkfs *m, const struct stat *st)
+{
+	const struct stat *image = m->opts->image;
+
+	if (!image || st->st_dev != image->st_dev ||
+	    st->st_ino != image->st_ino)
+		return false;
+	m->res.left_out = true;
+	return true;
+}
+
 static int scan_entries(struct scan *s, const struct todo *dir, int fd,
 			struct dirent **list, int n)
 {
-	struct mkfs *m = s->m;
 	char path[sizeof("/proc/self/fd/") + 12 + NAME_MAX + 1];
 	struct stat st;
 	int err = 0;
@@ -317,9 +330,12 @@ static int scan_entries(struct scan *s, const struct todo *dir, int fd,
 	for (int i = 0; !err && i < n; i++) {
 		const char *name = list[i]->d_name;
 
+		snprintf(s->shown, sizeof(s->shown), "%s%s%s", dir->path,
+			 *dir->path ? "/" : "", name);
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
-			return mkfs_fail(m, -errno, "%s/%s: %m", dir->path,
-					 name);
+			return mkfs_fail(s->m, -errno, "%s: %m", s->shown);
+		if (is_image(s->m, &st))
+			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", fd, name);
 		err = scan_entry(s, dir, name, &st, path);
 	}
@@ -347,7 +363,8 @@ static int scan_dir(struct scan *s, const struct todo *dir)
 	free(list);
 	close(fd);
 	v = &m->subvols.p[dir->subvol];
-	v->inodes.p[dir->inode].entry_count = n > 0 ? (uint32_t)n : 0;
+	v->inodes.p[dir->inode].entry_count = (uint32_t)
+		(v->links.n - v->inodes.p[dir->inode].first_entry);
 	return err;
 }
 
@@ -373,6 +390,12 @@ static int add_subvol(struct mkfs *m, const struct r3_btrfs_mkfs_subvol *o)
 		v.readonly = o->readonly;
 		v.make_default = o->make_default;
 	}
+	for (size_t i = 1; i < m->subvols.n; i++) {
+		if (!strncmp(m->subvols.p[i].path, path, len) &&
+		    !m->subvols.p[i].path[len])
+			return mkfs_fail(m, -EINVAL, "--subvol %s: given twice",
+					 path);
+	}
 	v.path = strndup(path, len);
 	if (getrandom(v.uuid, sizeof(v.uuid), 0) != sizeof(v.uuid) ||
 	    !v.path || !vec_push(&m->subvols, v)) {
@@ -385,7 +408,8 @@ static int add_subvol(struct mkfs *m, const struct r3_btrfs_mkfs_subvol *o)
 static int scan_root(struct scan *s)
 {
 	struct mkfs *m = s->m;
-	struct stat st = { .st_mode = S_IFDIR | 0755 };
+	struct stat st = { .st_mode = S_IFDIR | 0755,
+			   .st_uid = m->opts->uid, .st_gid = m->opts->gid };
 	struct mkfs_inode in;
 	char path[32];
 	uint32_t root;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_btrfs_mkfs.c - ring3 btrfs mkfs */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -131,6 +132,31 @@ static int take_size(const char *name, uint64_t have, uint64_t *size)
 	return 0;
 }
 
+/* A file that was made here, and holds no file system yet. */
+static const char *unfinished;
+
+static void remove_unfinished(int sig)
+{
+	if (unfinished)
+		unlink(unfinished);
+	raise(sig); /* the usual way now */
+}
+
+static void made(const char *name)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = remove_unfinished,
+				.sa_flags = (int)SA_RESETHAND | SA_NODEFER };
+	struct sigaction old;
+
+	unfinished = name;
+	for (unsigned i = 0; i < R3_COUNT(signals); i++) {
+		if (!sigaction(signals[i], NULL, &old) &&
+		    old.sa_handler == SIG_DFL)
+			sigaction(signals[i], &sa, NULL);
+	}
+}
+
 /* Open, or make the file. */
 static int open_target(const struct r3_args *args,
 		       struct r3_btrfs_mkfs_options *o,
@@ -140,8 +166,10 @@ static int open_target(const struct r3_args *args,
 	int fd, err;
 
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd >= 0)
+	if (fd >= 0) {
+		made(name);
 		close(fd);
+	}
 	err = fd < 0 && errno != EEXIST ? -errno
 					: r3_btrfs_dev_file(name, true, dev);
 	if (err) {
@@ -189,41 +217,62 @@ static void report(const char *name, const struct r3_btrfs_mkfs_result *r,
 		fprintf(stderr, "%s: %llu files became shorter while they "
 			"were read; the rest of each is zeros\n", name,
 			(unsigned long long)r->changed);
+	if (r->left_out)
+		fprintf(stderr, "%s: is itself in --rootdir, and was left "
+			"out\n", name);
+}
+
+/* With all options read and @dev open. */
+static int make(const struct r3_args *args, struct r3_btrfs_mkfs_options *o,
+		struct r3_btrfs_dev *dev)
+{
+	const char *name = args->pos[0];
+	struct r3_btrfs_mkfs_result r;
+	struct r3_btrfs_why why;
+	struct cli_progress p;
+	struct stat st;
+	int err;
+
+	if (!stat(name, &st) && S_ISREG(st.st_mode))
+		o->image = &st;
+	o->progress = cli_progress_show;
+	o->arg = &p;
+	cli_progress_begin(&p);
+	r3_btrfs_dev_behind(&dev); /* or all by one thread */
+	err = r3_btrfs_mkfs(dev, o, &r, &why);
+	r3_btrfs_dev_close(dev);
+	cli_progress_end(&p);
+	if (err)
+		fprintf(stderr, "%s: %s%s\n", name, why.text,
+			err == -ENOSPC && o->image && !args->value[OPT_SIZE]
+				? "; --size makes it larger" : "");
+	if (!err) {
+		err = set_size(name, r.total_bytes);
+		if (err)
+			fprintf(stderr, "%s: %s\n", name, strerror(-err));
+	}
+	if (err)
+		return R3_EXIT_FAILED;
+	report(name, &r, (double)(r3_now_ns() - p.started_ns) / 1e9);
+	return R3_EXIT_OK;
 }
 
 int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 {
-	struct cli_progress p;
-	struct r3_btrfs_mkfs_options o = { .progress = cli_progress_show,
-					   .arg = &p };
+	struct r3_btrfs_mkfs_options o = { .uid = geteuid(),
+					   .gid = getegid() };
 	struct r3_btrfs_mkfs_subvol *subvols =
 		calloc(SUBVOLS_MAX, sizeof(*subvols));
-	struct r3_btrfs_mkfs_result r;
 	struct r3_btrfs_dev *dev;
-	struct r3_btrfs_why why;
 	int err = subvols ? parse(args, &o, subvols) : R3_EXIT_FAILED;
 
 	if (!err)
 		err = open_target(args, &o, &dev);
-	if (err) {
-		free(subvols);
-		return err;
-	}
-	cli_progress_begin(&p);
-	r3_btrfs_dev_behind(&dev); /* or all by one thread */
-	err = r3_btrfs_mkfs(dev, &o, &r, &why);
-	r3_btrfs_dev_close(dev);
+	if (!err)
+		err = make(args, &o, dev);
 	free(subvols);
-	cli_progress_end(&p);
-	if (err) {
-		fprintf(stderr, "%s: %s\n", args->pos[0], why.text);
-		return R3_EXIT_FAILED;
-	}
-	err = set_size(args->pos[0], r.total_bytes);
-	if (err) {
-		fprintf(stderr, "%s: %s\n", args->pos[0], strerror(-err));
-		return R3_EXIT_FAILED;
-	}
-	report(args->pos[0], &r, (double)(r3_now_ns() - p.started_ns) / 1e9);
-	return R3_EXIT_OK;
+	if (err && unfinished)
+		unlink(unfinished);
+	unfinished = NULL;
+	return err;
 }
