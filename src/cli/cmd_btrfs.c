@@ -159,18 +159,19 @@ static int run_stream_dump(const struct r3_args *args)
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
 }
 
-int btrfs_find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out)
+int btrfs_find_subvol(const struct btrfs_image *img, const char *text,
+		      uint64_t *out)
 {
 	struct r3_btrfs_inode in;
 	int err;
 
 	if (!r3_parse_uint(text, out))
 		return 0;
-	err = r3_btrfs_lookup(fs, text, &in);
+	err = btrfs_lookup(img->fs, text, false, &in);
 	if (err)
 		return err;
 	if (in.ino != R3_BTRFS_ROOT_INO) {
-		fprintf(stderr, "%s: not a subvolume\n", text);
+		fprintf(stderr, "%s: %s: not a subvolume\n", img->name, text);
 		return R3_EXIT_FAILED;
 	}
 	*out = in.subvol;
@@ -185,68 +186,72 @@ static int find_clones(const struct r3_args *args, struct btrfs_image *img,
 
 	for (unsigned i = 0; !err && i < args->all_count; i++) {
 		if (!strcmp(args->cmd->opts[args->all[i].opt].name, "clone"))
-			err = btrfs_find_subvol(img->fs, args->all[i].value,
+			err = btrfs_find_subvol(img, args->all[i].value,
 						&clones[(*count)++]);
 	}
 	return err;
 }
 
-static int send_to(const struct r3_args *args, struct btrfs_image *img,
-		   struct r3_btrfs_send_options *opts, FILE *out)
+/* To --output, which is only made or emptied now, or standard output. */
+static int send_to(const char *file, struct btrfs_image *img, uint64_t subvol,
+		   const struct r3_btrfs_send_options *opts)
+{
+	static char buf[256 << 10];
+	FILE *out = file ? fopen(file, "we") : stdout;
+	int err;
+
+	if (!out) {
+		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+		return R3_EXIT_FAILED;
+	}
+	setvbuf(out, buf, _IOFBF, sizeof(buf));
+	err = r3_btrfs_send(img->fs, subvol, opts, out);
+	if (out != stdout && fclose(out) && !err) {
+		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+		err = R3_EXIT_FAILED;
+	}
+	return err;
+}
+
+static int send_what(const struct r3_args *args, struct btrfs_image *img,
+		     struct r3_btrfs_send_options *opts)
 {
 	const char *parent = r3_cli_opt(args, "parent");
 	uint64_t subvol, *clones = calloc(args->all_count + 1,
 					  sizeof(*clones));
-	int err = clones ? btrfs_find_subvol(img->fs, args->pos[1], &subvol)
+	int err = clones ? btrfs_find_subvol(img, args->pos[1], &subvol)
 			 : -ENOMEM;
 
 	if (!err && parent)
-		err = btrfs_find_subvol(img->fs, parent, &opts->parent);
+		err = btrfs_find_subvol(img, parent, &opts->parent);
 	if (!err)
 		err = find_clones(args, img, clones, &opts->clone_count);
 	opts->clones = clones;
 	if (!err)
-		err = r3_btrfs_send(img->fs, subvol, opts, out);
+		err = send_to(r3_cli_opt(args, "output"), img, subvol, opts);
 	free(clones);
-	if (out != stdout && fclose(out) && !err) {
-		fprintf(stderr, "%s: %s\n", r3_cli_opt(args, "output"),
-			strerror(errno));
-		err = -EIO;
-	}
 	return err;
 }
 
 static int run_send(const struct r3_args *args)
 {
-	static char buf[256 << 10];
 	const char *proto = r3_cli_opt(args, "proto");
-	const char *file = r3_cli_opt(args, "output");
 	struct r3_btrfs_send_options opts = {
 		.compressed = r3_cli_opt(args, "compressed"),
 		.no_data = r3_cli_opt(args, "no-data") };
 	struct btrfs_image img;
-	FILE *out = stdout;
 	uint64_t n = 1;
 	int ret;
 
 	if (proto && (r3_parse_uint(proto, &n) || !n || n > 2))
 		return r3_cli_usage(args, "--proto is 1 or 2");
 	opts.proto = proto ? (unsigned)n : opts.compressed ? 2 : 1;
-	if (!file && isatty(STDOUT_FILENO))
+	if (!r3_cli_opt(args, "output") && isatty(STDOUT_FILENO))
 		return r3_cli_usage(args, "a stream is nothing for a "
 				    "terminal; use --output");
 	ret = btrfs_open_image(args, &img);
-	if (ret)
-		return ret;
-	if (file)
-		out = fopen(file, "we");
-	if (!out) {
-		fprintf(stderr, "%s: %s\n", file, strerror(errno));
-		btrfs_close_image(&img, 0);
-		return R3_EXIT_FAILED;
-	}
-	setvbuf(out, buf, _IOFBF, sizeof(buf));
-	return btrfs_close_image(&img, send_to(args, &img, &opts, out));
+	return ret ? ret : btrfs_close_image(&img, send_what(args, &img,
+							     &opts));
 }
 
 static const struct r3_opt plain_opts[] = { BTRFS_WHICH, { 0 } };
@@ -281,7 +286,7 @@ static const struct r3_opt send_opts[] = {
 };
 
 static const struct r3_opt scrub_opts[] = {
-	{ .name = "readonly", .letter = 'r',
+	{ .name = "read-only", .letter = 'r',
 	  .help = "report what is bad, write nothing" },
 	BTRFS_JSON,
 	{ 0 },
@@ -383,8 +388,16 @@ static const struct r3_opt mv_opts[] = {
 	{ 0 },
 };
 
+static const struct r3_opt recursive_opts[] = {
+	{ .name = "recursive", .letter = 'R',
+	  .help = "and all below, but not in other subvolumes" },
+	{ 0 },
+};
+
 static const struct r3_opt ln_opts[] = {
 	{ .name = "symbolic", .letter = 's', .help = "a symbolic link" },
+	{ .name = "force", .letter = 'f',
+	  .help = "in the place of a file that is there" },
 	{ 0 },
 };
 
@@ -431,9 +444,10 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	  .max_args = R3_CLI_ARGS_MAX, .opts = plain_opts,
 	  .run = r3_btrfs_cmd_cat,
 	  .summary = "write files to standard output" },
-	{ .name = "get", .args = "IMAGE PATH DEST", .min_args = 3,
-	  .max_args = 3, .opts = plain_opts, .run = r3_btrfs_cmd_get,
-	  .summary = "copy a file or a tree out of the image" },
+	{ .name = "get", .args = "IMAGE PATH... DEST", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = plain_opts,
+	  .run = r3_btrfs_cmd_get,
+	  .summary = "copy files or trees out of the image" },
 	{ .name = "put", .args = "IMAGE FILE... PATH", .min_args = 3,
 	  .max_args = R3_CLI_ARGS_MAX, .opts = put_opts,
 	  .run = r3_btrfs_cmd_put,
@@ -455,10 +469,12 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	  .max_args = 3, .opts = ln_opts, .run = r3_btrfs_cmd_ln,
 	  .summary = "another name for a file, or a symbolic link" },
 	{ .name = "chmod", .args = "IMAGE MODE PATH...", .min_args = 3,
-	  .max_args = R3_CLI_ARGS_MAX, .run = r3_btrfs_cmd_chmod,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = recursive_opts,
+	  .run = r3_btrfs_cmd_chmod,
 	  .summary = "change modes" },
-	{ .name = "chown", .args = "IMAGE USER:GROUP PATH...", .min_args = 3,
-	  .max_args = R3_CLI_ARGS_MAX, .run = r3_btrfs_cmd_chown,
+	{ .name = "chown", .args = "IMAGE USER[:GROUP] PATH...", .min_args = 3,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = recursive_opts,
+	  .run = r3_btrfs_cmd_chown,
 	  .summary = "change owners" },
 	{ .name = "xattr", .sub = xattr_cmds,
 	  .summary = "extended attributes" },

@@ -40,6 +40,10 @@ int btrfs_open_image_mend(const char *name, bool mend,
 int btrfs_save_image(struct btrfs_image *img, int err);
 /* Where a path's last name begins; trailing slashes are not part of it. */
 size_t btrfs_path_last(const char *path, size_t *len);
+/* r3_btrfs_lookup(), through symbolic links; where the last name is one, only
+ * when @follow or with a slash behind it.  -ELOOP too. */
+int btrfs_lookup(struct r3_btrfs *fs, const char *path, bool follow,
+		 struct r3_btrfs_inode *out);
 /* Found by check or scrub; a callback's @arg. */
 struct btrfs_problems {
 	bool json; /* the items of an array */
@@ -54,7 +58,8 @@ void btrfs_problems_rest(const struct btrfs_problems *p);
 /* "zstd", "zstd:3", "none"; false: it is none of them. */
 bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 /* A subvolume by its path or number. */
-int btrfs_find_subvol(struct r3_btrfs *fs, const char *text, uint64_t *out);
+int btrfs_find_subvol(const struct btrfs_image *img, const char *text,
+		      uint64_t *out);
 /* "1/100", "0/257", "257", or the path of a subvolume; says what is wrong. */
 int btrfs_find_group(const struct btrfs_image *img, const char *text,
 		     uint64_t *out);

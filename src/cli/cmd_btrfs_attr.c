@@ -109,24 +109,34 @@ bool edit_parse_mode(const char *text, mode_t old, mode_t *out)
 	return true;
 }
 
-static int chmod_one(const struct btrfs_image *img, const char *path,
-		     const char *text)
+/* What is at @path, and with @recursive all below it. */
+static int change(const struct btrfs_image *img, const char *path, bool follow,
+		  bool recursive, edit_inode_fn *each, const void *arg)
 {
-	struct r3_btrfs_attr attr = { .set = R3_BTRFS_SET_MODE };
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
-	int err = edit_lookup(img, path, &in, &st);
+	int err = edit_lookup(img, path, follow, &in, &st);
 
 	if (err)
 		return err;
-	if (S_ISLNK(st.st.st_mode)) {
-		fprintf(stderr, "%s: %s: a symbolic link has no mode of its "
-			"own\n", img->name, path);
-		return -EOPNOTSUPP;
-	}
-	edit_parse_mode(text, st.st.st_mode, &attr.mode);
-	err = r3_btrfs_setattr(img->fs, in, &attr);
+	err = each(img, in, arg);
+	if (!err && recursive && S_ISDIR(st.st.st_mode))
+		err = edit_each_below(img, in, 0, each, arg);
 	return err ? edit_fail(img, path, err) : 0;
+}
+
+/* A symbolic link has no mode of its own. */
+static int chmod_inode(const struct btrfs_image *img, struct r3_btrfs_inode in,
+		       const void *text)
+{
+	struct r3_btrfs_attr attr = { .set = R3_BTRFS_SET_MODE };
+	struct r3_btrfs_stat st;
+	int err = r3_btrfs_stat(img->fs, in, &st);
+
+	if (err || S_ISLNK(st.st.st_mode))
+		return err;
+	edit_parse_mode(text, st.st.st_mode, &attr.mode);
+	return r3_btrfs_setattr(img->fs, in, &attr);
 }
 
 int r3_btrfs_cmd_chmod(const struct r3_args *args)
@@ -142,7 +152,9 @@ int r3_btrfs_cmd_chmod(const struct r3_args *args)
 	if (err)
 		return err;
 	for (unsigned i = 2; !err && i < args->count; i++)
-		err = chmod_one(&img, args->pos[i], args->pos[1]);
+		err = change(&img, args->pos[i], true,
+			     r3_cli_opt(args, "recursive"), chmod_inode,
+			     args->pos[1]);
 	return edit_save(&img, err);
 }
 
@@ -175,10 +187,11 @@ static bool parse_id(const char *text, size_t len, bool group, uint32_t *out)
 	}
 }
 
-/* "user", "user:group", ":group" */
+/* "user", "user:group", ":group"; "user:" for the group of the user's login */
 static bool parse_owner(const char *text, struct r3_btrfs_attr *attr)
 {
 	size_t len = strcspn(text, ":");
+	const struct passwd *u;
 
 	if (len && !parse_id(text, len, false, &attr->uid))
 		return false;
@@ -186,19 +199,22 @@ static bool parse_owner(const char *text, struct r3_btrfs_attr *attr)
 	if (!text[len])
 		return len;
 	text += len + 1;
-	if (!parse_id(text, strlen(text), true, &attr->gid))
+	u = len && !*text ? getpwuid(attr->uid) : NULL;
+	if (u)
+		attr->gid = u->pw_gid;
+	else if (!parse_id(text, strlen(text), true, &attr->gid))
 		return false;
 	attr->set |= R3_BTRFS_SET_GID;
 	return true;
 }
 
 /* As chown(2): a program that would run as another one's no longer does. */
-static int chown_one(const struct btrfs_image *img, const char *path,
-		     struct r3_btrfs_attr attr)
+static int chown_inode(const struct btrfs_image *img, struct r3_btrfs_inode in,
+		       const void *to)
 {
-	struct r3_btrfs_inode in;
+	struct r3_btrfs_attr attr = *(const struct r3_btrfs_attr *)to;
 	struct r3_btrfs_stat st;
-	int err = edit_lookup(img, path, &in, &st);
+	int err = r3_btrfs_stat(img->fs, in, &st);
 
 	if (err)
 		return err;
@@ -208,8 +224,7 @@ static int chown_one(const struct btrfs_image *img, const char *path,
 		if (attr.mode & S_IXGRP)
 			attr.mode &= ~(mode_t)S_ISGID;
 	}
-	err = r3_btrfs_setattr(img->fs, in, &attr);
-	return err ? edit_fail(img, path, err) : 0;
+	return r3_btrfs_setattr(img->fs, in, &attr);
 }
 
 int r3_btrfs_cmd_chown(const struct r3_args *args)
@@ -220,13 +235,15 @@ int r3_btrfs_cmd_chown(const struct r3_args *args)
 
 	if (!parse_owner(args->pos[1], &attr))
 		return r3_cli_usage(args, "'%s': no such user or group here; "
-				    "USER, USER:GROUP or :GROUP, names or "
-				    "numbers", args->pos[1]);
+				    "USER, USER:, USER:GROUP or :GROUP, "
+				    "names or numbers", args->pos[1]);
 	err = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (err)
 		return err;
 	for (unsigned i = 2; !err && i < args->count; i++)
-		err = chown_one(&img, args->pos[i], attr);
+		err = change(&img, args->pos[i], false,
+			     r3_cli_opt(args, "recursive"), chown_inode,
+			     &attr);
 	return edit_save(&img, err);
 }
 
@@ -282,7 +299,7 @@ int r3_btrfs_cmd_xattr_show(const struct r3_args *args)
 
 	if (err)
 		return err;
-	err = r3_btrfs_lookup(img.fs, args->pos[1], &in);
+	err = btrfs_lookup(img.fs, args->pos[1], false, &in);
 	if (!err)
 		err = r3_btrfs_each_xattr(img.fs, in, show_xattr, &show);
 	if (err || !show.only || show.found)
@@ -307,6 +324,23 @@ static bool parse_hex(const char *text, uint8_t *out, size_t *len)
 	return true;
 }
 
+/* Those of Linux and Btrfs.  A kernel that mounts the image would show others,
+ * but neither read nor remove them. */
+static bool is_xattr_name(const char *name)
+{
+	static const char *const begin[] = { "user.", "trusted.", "security.",
+					     "btrfs." };
+
+	for (unsigned i = 0; i < R3_COUNT(begin); i++) {
+		size_t len = strlen(begin[i]);
+
+		if (!strncmp(name, begin[i], len) && name[len])
+			return true;
+	}
+	return !strcmp(name, "system.posix_acl_access") ||
+	       !strcmp(name, "system.posix_acl_default");
+}
+
 int r3_btrfs_cmd_xattr_set(const struct r3_args *args)
 {
 	const char *path = args->pos[1], *name = args->pos[2];
@@ -320,6 +354,13 @@ int r3_btrfs_cmd_xattr_set(const struct r3_args *args)
 
 	if (!bytes)
 		return R3_EXIT_FAILED;
+	if (!is_xattr_name(name)) {
+		free(bytes);
+		return r3_cli_usage(args, "'%s' is no xattr: they are named "
+				    "user.*, trusted.*, security.*, btrfs.*, "
+				    "system.posix_acl_access or _default",
+				    name);
+	}
 	if (r3_cli_opt(args, "hex")) {
 		if (!parse_hex(args->pos[3], bytes, &len)) {
 			free(bytes);
@@ -332,7 +373,7 @@ int r3_btrfs_cmd_xattr_set(const struct r3_args *args)
 		free(bytes);
 		return err;
 	}
-	err = edit_lookup(&img, path, &in, &st);
+	err = edit_lookup(&img, path, false, &in, &st);
 	if (!err) {
 		err = r3_btrfs_setxattr(img.fs, in, name, strlen(name), value,
 					len, 0);
@@ -352,7 +393,7 @@ int r3_btrfs_cmd_xattr_remove(const struct r3_args *args)
 
 	if (err)
 		return err;
-	err = edit_lookup(&img, args->pos[1], &in, &st);
+	err = edit_lookup(&img, args->pos[1], false, &in, &st);
 	for (unsigned i = 2; !err && i < args->count; i++) {
 		const char *name = args->pos[i];
 

@@ -21,22 +21,29 @@ enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BATCH = 256 };
 static bool is_plain(int err)
 {
 	return err == -ENOENT || err == -EEXIST || err == -ENOTDIR ||
-	       err == -EISDIR || err == -ENAMETOOLONG;
+	       err == -EISDIR || err == -ENAMETOOLONG || err == -ELOOP;
 }
 
 int edit_fail(const struct btrfs_image *img, const char *path, int err)
 {
+	const char *why = is_plain(err) ? strerror(-err)
+					: r3_btrfs_why_of(img->fs, err);
+	size_t len, at = btrfs_path_last(path, &len);
+
+	/* what the library knows of the path is not said twice */
+	if (len && !strncmp(why, path + at, len) &&
+	    !strncmp(why + len, ": ", 2))
+		why += len + 2;
 	fprintf(stderr, "%s: ", img->name);
 	r3_btrfs_print_name(stderr, path, strlen(path), false);
-	fprintf(stderr, ": %s\n", is_plain(err) ? strerror(-err)
-					: r3_btrfs_why_of(img->fs, err));
+	fprintf(stderr, ": %s\n", why);
 	return err;
 }
 
-int edit_lookup(const struct btrfs_image *img, const char *path,
+int edit_lookup(const struct btrfs_image *img, const char *path, bool follow,
 		struct r3_btrfs_inode *in, struct r3_btrfs_stat *st)
 {
-	int err = r3_btrfs_lookup(img->fs, path, in);
+	int err = btrfs_lookup(img->fs, path, follow, in);
 
 	if (!err)
 		err = r3_btrfs_stat(img->fs, *in, st);
@@ -74,8 +81,18 @@ int edit_place(const struct btrfs_image *img, const char *path,
 		return err;
 	}
 	if (!err)
-		err = r3_btrfs_lookup(img->fs, parent, &out->dir);
+		err = btrfs_lookup(img->fs, parent, true, &out->dir);
 	return err ? edit_fail(img, path, err) : 0;
+}
+
+int edit_file_place(const struct btrfs_image *img, const char *path,
+		    struct edit_place *out)
+{
+	size_t len = strlen(path);
+
+	if (len && path[len - 1] == '/')
+		return edit_fail(img, path, -ENOTDIR);
+	return edit_place(img, path, out);
 }
 
 int edit_save(struct btrfs_image *img, int err)
@@ -145,7 +162,7 @@ static int mkdir_parents(const struct btrfs_image *img, const char *path,
 		at += strcspn(path + at, "/");
 		memcpy(part, path, at);
 		part[at] = 0;
-		err = r3_btrfs_lookup(img->fs, part, &in);
+		err = btrfs_lookup(img->fs, part, true, &in);
 		if (err == -ENOENT)
 			err = mkdir_one(img, part,
 					path[at + strspn(path + at, "/")]
@@ -161,7 +178,7 @@ static int mkdir_there(const struct btrfs_image *img, const char *path)
 {
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
-	int err = edit_lookup(img, path, &in, &st);
+	int err = edit_lookup(img, path, true, &in, &st);
 
 	if (!err && !S_ISDIR(st.st.st_mode))
 		err = edit_fail(img, path, -EEXIST);
@@ -199,6 +216,7 @@ struct names { /* of one directory, as many as fit */
 	unsigned count;
 	struct {
 		struct r3_btrfs_inode in;
+		uint64_t index;
 		uint8_t type;
 		char name[R3_BTRFS_NAME_MAX + 1];
 	} p[BATCH];
@@ -209,9 +227,41 @@ static int gather(void *arg, const struct r3_btrfs_dirent *e)
 	struct names *n = arg;
 
 	n->p[n->count].in = e->in;
+	n->p[n->count].index = e->index;
 	n->p[n->count].type = e->type;
 	strcpy(n->p[n->count].name, e->name);
 	return ++n->count == BATCH;
+}
+
+/* Names are gathered first: a listing does not outlive a change. */
+int edit_each_below(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		    unsigned depth, edit_inode_fn *each, const void *arg)
+{
+	struct names *n = malloc(sizeof(*n));
+	uint64_t from = 0;
+	int err = !n ? -ENOMEM : depth == DEPTH_MAX ? -ELOOP : 0;
+
+	do {
+		if (!err) {
+			n->count = 0;
+			err = r3_btrfs_each_entry(img->fs, dir, from, gather,
+						  n);
+		}
+		err = err == 1 ? 0 : err;
+		for (unsigned i = 0; !err && i < n->count; i++) {
+			struct r3_btrfs_inode in = n->p[i].in;
+
+			if (in.subvol != dir.subvol)
+				continue;
+			err = each(img, in, arg);
+			if (!err && n->p[i].type == DT_DIR)
+				err = edit_each_below(img, in, depth + 1,
+						      each, arg);
+			from = n->p[i].index + 1;
+		}
+	} while (!err && n->count == BATCH);
+	free(n);
+	return err;
 }
 
 static int rm_content(const struct btrfs_image *img, struct r3_btrfs_inode dir,
@@ -231,7 +281,6 @@ static int rm_entry(const struct btrfs_image *img, struct r3_btrfs_inode dir,
 	return err ? err : r3_btrfs_rmdir(img->fs, dir, name, strlen(name));
 }
 
-/* Names are gathered first: a listing does not outlive a change. */
 static int rm_content(const struct btrfs_image *img, struct r3_btrfs_inode dir,
 		      unsigned depth)
 {
@@ -264,11 +313,11 @@ static int rm_one(const struct btrfs_image *img, const char *path,
 	bool dir;
 	int err;
 
-	if (force && r3_btrfs_lookup(img->fs, path, &in) == -ENOENT)
+	if (force && btrfs_lookup(img->fs, path, false, &in) == -ENOENT)
 		return 0;
 	err = edit_place(img, path, &at);
 	if (!err)
-		err = edit_lookup(img, path, &in, &st);
+		err = edit_lookup(img, path, false, &in, &st);
 	if (err)
 		return err;
 	dir = S_ISDIR(st.st.st_mode);
@@ -297,16 +346,18 @@ int r3_btrfs_cmd_rm(const struct r3_args *args)
 
 /* ---- mv, ln ------------------------------------------------------------- */
 
-/* Where @source goes: to the path @dest, or into it when it is a directory. */
+/* Where @source, of type @mode, goes: to the path @dest, or into it when it is
+ * a directory. */
 static int dest_place(const struct btrfs_image *img, const char *source,
-		      const char *dest, bool into, struct edit_place *out)
+		      mode_t mode, const char *dest, bool into,
+		      struct edit_place *out)
 {
 	char unused[R3_BTRFS_PATH_MAX];
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
 	int err;
 
-	err = r3_btrfs_lookup(img->fs, dest, &in);
+	err = btrfs_lookup(img->fs, dest, true, &in);
 	if (!err)
 		err = r3_btrfs_stat(img->fs, in, &st);
 	if (!err && S_ISDIR(st.st.st_mode)) {
@@ -316,7 +367,30 @@ static int dest_place(const struct btrfs_image *img, const char *source,
 	}
 	if (into)
 		return edit_fail(img, dest, err ? err : -ENOTDIR);
-	return edit_place(img, dest, out);
+	return S_ISDIR(mode) ? edit_place(img, dest, out)
+			     : edit_file_place(img, dest, out);
+}
+
+/* One of the paths to move; @into: there are several. */
+static int mv_one(const struct btrfs_image *img, const char *path,
+		  const char *dest, bool into, unsigned flags)
+{
+	struct edit_place from, to;
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	int err = edit_place(img, path, &from);
+
+	if (!err)
+		err = edit_lookup(img, path, false, &in, &st);
+	if (!err && flags & RENAME_EXCHANGE)
+		err = edit_place(img, dest, &to);
+	else if (!err)
+		err = dest_place(img, path, st.st.st_mode, dest, into, &to);
+	if (err)
+		return err;
+	err = r3_btrfs_rename(img->fs, from.dir, from.name, from.len, to.dir,
+			      to.name, to.len, flags);
+	return err ? edit_fail(img, err == -EEXIST ? dest : path, err) : 0;
 }
 
 int r3_btrfs_cmd_mv(const struct r3_args *args)
@@ -325,7 +399,6 @@ int r3_btrfs_cmd_mv(const struct r3_args *args)
 	bool exchange = r3_cli_opt(args, "exchange");
 	unsigned flags = exchange ? RENAME_EXCHANGE :
 			 r3_cli_opt(args, "no-replace") ? RENAME_NOREPLACE : 0;
-	struct edit_place from, to;
 	struct btrfs_image img;
 	int err;
 
@@ -334,22 +407,9 @@ int r3_btrfs_cmd_mv(const struct r3_args *args)
 	err = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (err)
 		return err;
-	for (unsigned i = 1; !err && i + 1 < args->count; i++) {
-		const char *path = args->pos[i];
-
-		err = edit_place(&img, path, &from);
-		if (!err && exchange)
-			err = edit_place(&img, dest, &to);
-		else if (!err)
-			err = dest_place(&img, path, dest, args->count > 3,
-					 &to);
-		if (err)
-			break;
-		err = r3_btrfs_rename(img.fs, from.dir, from.name, from.len,
-				      to.dir, to.name, to.len, flags);
-		if (err)
-			edit_fail(&img, err == -EEXIST ? dest : path, err);
-	}
+	for (unsigned i = 1; !err && i + 1 < args->count; i++)
+		err = mv_one(&img, args->pos[i], dest, args->count > 3,
+			     flags);
 	return edit_save(&img, err);
 }
 
@@ -365,27 +425,45 @@ static int ln_symbolic(const struct btrfs_image *img, const char *target,
 					 &what, &in);
 }
 
+/* A link at @path to @in, or one to @target by name. */
+static int ln(const struct btrfs_image *img, const struct r3_btrfs_inode *in,
+	      const char *target, const char *path, bool force)
+{
+	struct r3_btrfs_dirent there;
+	struct edit_place at;
+	int err = dest_place(img, target, S_IFLNK, path, false, &at);
+
+	if (err)
+		return err;
+	if (force && !r3_btrfs_lookup_at(img->fs, at.dir, at.name, at.len,
+					 &there)) {
+		/* a name of the same file already */
+		if (in && there.in.ino == in->ino &&
+		    there.in.subvol == in->subvol)
+			return 0;
+		err = r3_btrfs_unlink(img->fs, at.dir, at.name, at.len);
+	}
+	if (!err)
+		err = in ? r3_btrfs_link(img->fs, *in, at.dir, at.name, at.len)
+			 : ln_symbolic(img, target, &at);
+	return err ? edit_fail(img, path, err) : 0;
+}
+
 int r3_btrfs_cmd_ln(const struct r3_args *args)
 {
-	const char *target = args->pos[1], *path = args->pos[2];
+	const char *target = args->pos[1];
 	bool symbolic = r3_cli_opt(args, "symbolic");
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
 	struct btrfs_image img;
-	struct edit_place at;
 	int err = btrfs_open_image_rw(args->pos[0], NULL, &img);
 
 	if (err)
 		return err;
 	if (!symbolic)
-		err = edit_lookup(&img, target, &in, &st);
+		err = edit_lookup(&img, target, false, &in, &st);
 	if (!err)
-		err = dest_place(&img, target, path, false, &at);
-	if (err)
-		return edit_save(&img, err);
-	err = symbolic ? ln_symbolic(&img, target, &at)
-		       : r3_btrfs_link(img.fs, in, at.dir, at.name, at.len);
-	if (err)
-		edit_fail(&img, path, err);
+		err = ln(&img, symbolic ? NULL : &in, target, args->pos[2],
+			 r3_cli_opt(args, "force"));
 	return edit_save(&img, err);
 }

@@ -16,10 +16,18 @@ struct edit_place {
 /* "IMAGE: PATH: why" on standard error; returns @err. */
 int edit_fail(const struct btrfs_image *img, const char *path, int err);
 /* What is at @path; with a message. */
-int edit_lookup(const struct btrfs_image *img, const char *path,
+int edit_lookup(const struct btrfs_image *img, const char *path, bool follow,
 		struct r3_btrfs_inode *in, struct r3_btrfs_stat *st);
 int edit_place(const struct btrfs_image *img, const char *path,
 	       struct edit_place *out);
+/* The same for what is no directory: a slash at the end is wrong then. */
+int edit_file_place(const struct btrfs_image *img, const char *path,
+		    struct edit_place *out);
+/* All below a directory, but not into other subvolumes. */
+typedef int edit_inode_fn(const struct btrfs_image *img,
+			  struct r3_btrfs_inode in, const void *arg);
+int edit_each_below(const struct btrfs_image *img, struct r3_btrfs_inode dir,
+		    unsigned depth, edit_inode_fn *each, const void *arg);
 /* Sync when @err is 0, and close; messages of other errors were given. */
 int edit_save(struct btrfs_image *img, int err);
 /* "644", "u+x,go=r": what it makes of @old.  chmod(1). */

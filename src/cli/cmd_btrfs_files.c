@@ -8,7 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "cmd_btrfs.h"
+#include "cmd_btrfs_edit.h"
 
 enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BUF = 1 << 20 };
 
@@ -214,11 +214,24 @@ static int ls_entry(void *arg, const struct r3_btrfs_dirent *e)
 	return err;
 }
 
+/* As ls(1): a link to a directory shows that, unless more than names is asked
+ * for; what leads nowhere is shown itself. */
+static int ls_lookup(const struct ls *ls, const struct btrfs_image *img,
+		     const char *path, struct r3_btrfs_inode *in,
+		     struct r3_btrfs_stat *st)
+{
+	bool follow = !ls->json && !ls->details &&
+		      btrfs_lookup(ls->fs, path, true, in) != -ENOENT;
+
+	return edit_lookup(img, path, follow, in, st) ? R3_EXIT_FAILED : 0;
+}
+
 int r3_btrfs_cmd_ls(const struct r3_args *args)
 {
-	const char *path = args->count > 1 ? args->pos[1] : "/", *base;
+	const char *path = args->count > 1 ? args->pos[1] : "/";
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
+	size_t len, base = btrfs_path_last(path, &len);
 	struct btrfs_image img;
 	struct ls *ls = calloc(1, sizeof(*ls));
 	int err;
@@ -235,14 +248,11 @@ int r3_btrfs_cmd_ls(const struct r3_args *args)
 	ls->details = r3_cli_opt(args, "long");
 	ls->recursive = r3_cli_opt(args, "recursive");
 	ls->xattrs = r3_cli_opt(args, "xattrs");
-	err = r3_btrfs_lookup(img.fs, path, &in);
-	if (!err)
-		err = r3_btrfs_stat(img.fs, in, &st);
-	base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	err = ls_lookup(ls, &img, path, &in, &st);
 	if (!err && S_ISDIR(st.st.st_mode))
 		err = r3_btrfs_each_entry(img.fs, in, 0, ls_entry, ls);
 	else if (!err)
-		err = ls_one(ls, in, base, strlen(base));
+		err = ls_one(ls, in, path + base, len);
 	free(ls);
 	return btrfs_close_image(&img, err);
 }
@@ -264,29 +274,38 @@ static int write_all(int fd, const uint8_t *p, size_t len)
 	return 0;
 }
 
-static int cat_one(struct r3_btrfs *fs, struct r3_btrfs_inode in,
+static int cat_one(const struct btrfs_image *img, const char *path,
 		   uint8_t *buf)
 {
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
 	uint64_t off = 0;
-	size_t got;
-	int err;
+	size_t got = 1;
+	int err = edit_lookup(img, path, true, &in, &st);
 
-	for (;;) {
-		err = r3_btrfs_read(fs, in, off, buf, BUF, &got);
-		if (err || !got)
-			return err;
+	if (err)
+		return err;
+	if (!S_ISREG(st.st.st_mode)) {
+		fprintf(stderr, "%s: %s: it is no regular file\n", img->name,
+			path);
+		return -EINVAL;
+	}
+	for (; got; off += got) {
+		err = r3_btrfs_read(img->fs, in, off, buf, BUF, &got);
+		if (err)
+			return edit_fail(img, path, err);
 		err = write_all(STDOUT_FILENO, buf, got);
 		if (err) {
-			fprintf(stderr, "writing: %s\n", strerror(-err));
+			fprintf(stderr, "writing the output: %s\n",
+				strerror(-err));
 			return err;
 		}
-		off += got;
 	}
+	return 0;
 }
 
 int r3_btrfs_cmd_cat(const struct r3_args *args)
 {
-	struct r3_btrfs_inode in;
 	struct btrfs_image img;
 	uint8_t *buf = malloc(BUF);
 	int err = buf ? btrfs_open_image(args, &img) : R3_EXIT_FAILED;
@@ -295,13 +314,10 @@ int r3_btrfs_cmd_cat(const struct r3_args *args)
 		free(buf);
 		return err;
 	}
-	for (unsigned i = 1; !err && i < args->count; i++) {
-		err = r3_btrfs_lookup(img.fs, args->pos[i], &in);
-		if (!err)
-			err = cat_one(img.fs, in, buf);
-	}
+	for (unsigned i = 1; !err && i < args->count; i++)
+		err = cat_one(&img, args->pos[i], buf);
 	free(buf);
-	return btrfs_close_image(&img, err);
+	return btrfs_close_image(&img, err ? R3_EXIT_FAILED : 0);
 }
 
 /* ---- get ----------------------------------------------------------------- */
@@ -318,6 +334,9 @@ struct link {
 
 struct get {
 	struct r3_btrfs *fs;
+	const char *arg; /* DEST, of which so much comes before @path */
+	int before;
+	bool into; /* a '/' has to stand between them */
 	int dest; /* directory in which it all is made */
 	int dir;  /* the directory being filled */
 	unsigned depth;
@@ -328,12 +347,12 @@ struct get {
 	uint64_t skipped; /* owners, devices, xattrs that need more rights */
 };
 
+/* For what the host says; it is told then. */
 static int get_fail(const struct get *g, const char *what)
 {
-	int err = -errno;
-
-	fprintf(stderr, "%s: %s: %s\n", g->path, what, strerror(-err));
-	return err;
+	fprintf(stderr, "%.*s%s%s: %s: %s\n", g->before, g->arg,
+		g->into ? "/" : "", g->path, what, strerror(errno));
+	return R3_EXIT_FAILED;
 }
 
 static struct link *link_slot(struct link *links, unsigned room,
@@ -405,20 +424,24 @@ static int get_xattr(void *arg, const char *name, size_t name_len,
 	return 0;
 }
 
-/* Owner, xattrs, mode, times; in this order, each undoes the ones before. */
+/* Owner, xattrs, mode, times; in this order, each undoes the ones before.  What
+ * should run as another user must not run as this one instead. */
 static int get_attrs(struct get *g, struct r3_btrfs_inode in, int fd,
 		     const struct stat *st)
 {
 	struct timespec times[2] = { st->st_atim, st->st_mtim };
 	struct get_xattrs x = { g, fd };
+	mode_t mode = st->st_mode & 07777;
 	int err;
 
-	if (fchown(fd, st->st_uid, st->st_gid))
+	if (fchown(fd, st->st_uid, st->st_gid)) {
+		mode &= ~(mode_t)(S_ISUID | S_ISGID);
 		g->skipped++;
+	}
 	err = r3_btrfs_each_xattr(g->fs, in, get_xattr, &x);
 	if (err)
 		return err;
-	if (fchmod(fd, st->st_mode & 07777))
+	if (fchmod(fd, mode))
 		return get_fail(g, "mode");
 	return futimens(fd, times) ? get_fail(g, "times") : 0;
 }
@@ -494,6 +517,8 @@ static int get_other(struct get *g, struct r3_btrfs_inode in, const char *name,
 		if (symlinkat(target, g->dir, name))
 			return get_fail(g, "symlink");
 	} else if (mknodat(g->dir, name, st->st_mode, st->st_rdev)) {
+		if (errno != EPERM && errno != EOPNOTSUPP)
+			return get_fail(g, "create");
 		g->skipped++;
 		return 0;
 	}
@@ -567,75 +592,126 @@ static int get_entry(void *arg, const struct r3_btrfs_dirent *e)
 	return err;
 }
 
-/* "dir/name" -> a descriptor of dir, and name; DEST must not exist. */
-static int get_dest(struct get *g, const char *dest, char *name)
+/* What it is called in a directory that is there: as @source. */
+static int dest_into(const struct get *g, const char *source, char *name)
 {
-	char dir[R3_BTRFS_PATH_MAX];
-	size_t len = strlen(dest);
-	const char *slash, *base;
+	size_t len, at = btrfs_path_last(source, &len);
 
-	while (len > 1 && dest[len - 1] == '/')
-		len--;
-	if (!len || len >= sizeof(dir))
-		return -EINVAL;
-	memcpy(dir, dest, len);
-	dir[len] = 0;
-	slash = strrchr(dir, '/');
-	base = slash ? slash + 1 : dir;
-	if (strlen(base) > R3_BTRFS_NAME_MAX)
-		return -ENAMETOOLONG;
-	strcpy(name, base);
-	if (!slash)
-		strcpy(dir, ".");
-	else
-		dir[slash == dir ? 1 : slash - dir] = 0;
-	g->dest = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return g->dest < 0 ? -errno : 0;
+	if (!len || len > R3_BTRFS_NAME_MAX ||
+	    (source[at] == '.' && strspn(source + at, ".") == len && len < 3)) {
+		fprintf(stderr, "%s: a directory; '%s' has no name to use in "
+			"it\n", g->arg, source);
+		return R3_EXIT_FAILED;
+	}
+	memcpy(name, source + at, len);
+	name[len] = 0;
+	return 0;
 }
 
-static void get_fini(struct get *g)
+/* What it is called when DEST is its name; @many: that can't be. */
+static int dest_new(const struct get *g, bool is_dir, bool many, char *name)
+{
+	size_t len, at = btrfs_path_last(g->arg, &len);
+
+	errno = many || (!is_dir && g->arg[at + len]) ? ENOTDIR :
+		!len ? ENOENT : len > R3_BTRFS_NAME_MAX ? ENAMETOOLONG : 0;
+	if (errno)
+		return get_fail(g, "create");
+	memcpy(name, g->arg + at, len);
+	name[len] = 0;
+	return 0;
+}
+
+/* Find the directory in which all is made, and the name to make there, also in
+ * g->path.  @many: DEST has to be a directory. */
+static int get_dest(struct get *g, const char *source, bool is_dir, bool many,
+		    char *name)
+{
+	char dir[R3_BTRFS_PATH_MAX] = ".";
+	size_t len, at = btrfs_path_last(g->arg, &len);
+	struct stat st;
+	int err;
+
+	g->before = 0;
+	g->into = false;
+	snprintf(g->path, sizeof(g->path), "%s", g->arg);
+	if (!stat(g->arg, &st) && S_ISDIR(st.st_mode)) {
+		at += len;
+		err = dest_into(g, source, name);
+	} else {
+		err = dest_new(g, is_dir, many, name);
+	}
+	if (err)
+		return err;
+	if (at || *g->arg == '/')
+		snprintf(dir, sizeof(dir), "%.*s", at ? (int)at : 1, g->arg);
+	g->dest = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (g->dest < 0)
+		return get_fail(g, "open");
+	g->before = (int)at;
+	g->into = at && g->arg[at - 1] != '/';
+	snprintf(g->path, sizeof(g->path), "%s", name);
+	return 0;
+}
+
+static void get_links_fini(struct get *g)
 {
 	for (unsigned i = 0; i < g->link_room; i++)
 		free(g->links[i].path);
 	free(g->links);
-	free(g->buf);
-	if (g->dest >= 0)
-		close(g->dest);
-	free(g);
+	g->links = NULL;
+	g->link_count = g->link_room = 0;
+}
+
+/* One path.  Hard links are kept within it. */
+static int get_arg(struct get *g, const struct btrfs_image *img,
+		   const char *path, bool many)
+{
+	char name[R3_BTRFS_NAME_MAX + 1];
+	struct r3_btrfs_inode in;
+	struct r3_btrfs_stat st;
+	int err = edit_lookup(img, path, false, &in, &st);
+
+	if (!err)
+		err = get_dest(g, path, S_ISDIR(st.st.st_mode), many, name);
+	if (err)
+		return R3_EXIT_FAILED;
+	g->dir = g->dest;
+	err = get_one(g, in, name);
+	close(g->dest);
+	get_links_fini(g);
+	return err;
 }
 
 int r3_btrfs_cmd_get(const struct r3_args *args)
 {
-	struct get *g = calloc(1, sizeof(*g));
-	char name[R3_BTRFS_NAME_MAX + 1];
-	struct r3_btrfs_inode in;
+	unsigned last = args->count - 1;
+	struct get *g;
 	struct btrfs_image img;
 	int err;
 
-	if (!g)
-		return R3_EXIT_FAILED;
-	g->buf = malloc(BUF);
-	err = get_dest(g, args->pos[2], name);
-	if (err || !g->buf) {
-		fprintf(stderr, "%s: %s\n", args->pos[2], strerror(-err));
-		get_fini(g);
-		return R3_EXIT_FAILED;
-	}
+	if (!strcmp(args->pos[last], "-"))
+		return r3_cli_usage(args, "cat writes to standard output; a "
+				    "file named '-' is ./-");
 	err = btrfs_open_image(args, &img);
-	if (err) {
-		get_fini(g);
+	if (err)
 		return err;
+	g = calloc(1, sizeof(*g));
+	if (g)
+		g->buf = malloc(BUF);
+	if (!g || !g->buf) {
+		free(g);
+		return btrfs_close_image(&img, -ENOMEM);
 	}
 	g->fs = img.fs;
-	g->dir = g->dest;
-	snprintf(g->path, sizeof(g->path), "%s", name);
-	err = r3_btrfs_lookup(img.fs, args->pos[1], &in);
-	if (!err)
-		err = get_one(g, in, name);
+	g->arg = args->pos[last];
+	for (unsigned i = 1; !err && i < last; i++)
+		err = get_arg(g, &img, args->pos[i], last > 2);
 	if (!err && g->skipped)
 		fprintf(stderr, "%s: %llu owners, xattrs or devices could not "
-			"be set here\n", args->pos[2],
+			"be set here\n", g->arg,
 			(unsigned long long)g->skipped);
-	get_fini(g);
+	free(g->buf);
+	free(g);
 	return btrfs_close_image(&img, err);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cmd_btrfs_image.c - open, save and close the image that a command names, and
- * the paths in it */
+/* cmd_btrfs_image.c - open, save and close the image that a command names */
 #include <stdio.h>
 
 #include "cmd_btrfs.h"
@@ -106,16 +105,4 @@ int btrfs_close_image(struct btrfs_image *img, int err)
 	r3_btrfs_close(img->fs);
 	r3_btrfs_dev_close(img->dev);
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;
-}
-
-size_t btrfs_path_last(const char *path, size_t *len)
-{
-	size_t end = strlen(path), start;
-
-	while (end && path[end - 1] == '/')
-		end--;
-	for (start = end; start && path[start - 1] != '/'; start--)
-		;
-	*len = end - start;
-	return start;
 }

@@ -50,6 +50,7 @@ struct put {
 	struct cli_progress progress;
 	uint64_t done; /* bytes */
 	bool told;
+	bool some; /* was copied whole */
 };
 
 /* Say why, unless somebody has. */
@@ -425,6 +426,8 @@ static int put_dir(struct put *p, const struct edit_place *at,
 		if (!err && e.type != DT_DIR)
 			return put_fail(p, "in the image", -ENOTDIR);
 		*in = e.in;
+	} else if (!err) {
+		p->some = true;
 	}
 	return err ? put_fail_fs(p, err) : put_entries(p, *in);
 }
@@ -452,6 +455,7 @@ static int put_one(struct put *p, const struct edit_place *at)
 		err = put_attrs(p, in, &st);
 	if (!err && !S_ISDIR(st.st_mode) && st.st_nlink > 1)
 		err = remember(p, &st, in);
+	p->some |= !err;
 	return err;
 }
 
@@ -507,13 +511,14 @@ static int put_arg(struct put *p, const char *path, bool into,
 	return put_entries(p, at.dir);
 }
 
-/* Where it all goes. */
-static int destination(struct put *p, const char *path, unsigned count,
-		       bool *into, struct edit_place *at)
+/* Where it all goes, @count arguments of which @first is one. */
+static int destination(struct put *p, const char *path, const char *first,
+		       unsigned count, bool *into, struct edit_place *at)
 {
 	struct r3_btrfs_inode in;
 	struct r3_btrfs_stat st;
-	int err = r3_btrfs_lookup(p->img.fs, path, &in);
+	struct stat host;
+	int err = btrfs_lookup(p->img.fs, path, true, &in);
 
 	if (!err)
 		err = r3_btrfs_stat(p->img.fs, in, &st);
@@ -526,7 +531,9 @@ static int destination(struct put *p, const char *path, unsigned count,
 		return edit_fail(&p->img, path, err);
 	if (count > 1)
 		return edit_fail(&p->img, path, err ? err : -ENOTDIR);
-	return edit_place(&p->img, path, at);
+	return !lstat(first, &host) && S_ISDIR(host.st_mode)
+		       ? edit_place(&p->img, path, at)
+		       : edit_file_place(&p->img, path, at);
 }
 
 static int put_all(struct put *p, const struct r3_args *args)
@@ -534,7 +541,8 @@ static int put_all(struct put *p, const struct r3_args *args)
 	unsigned last = args->count - 1;
 	struct edit_place dest = { 0 };
 	bool into;
-	int err = destination(p, args->pos[last], last - 1, &into, &dest);
+	int err = destination(p, args->pos[last], args->pos[1], last - 1,
+			      &into, &dest);
 
 	for (unsigned i = 1; !err && i < last; i++)
 		err = put_arg(p, args->pos[i], into, &dest);
@@ -552,7 +560,8 @@ static uint64_t generation(const struct put *p)
 /* After a failure nothing has changed, unless there was a commit on the way. */
 static int put_save(struct put *p, uint64_t before, int err)
 {
-	if (err && generation(p) != before && !r3_btrfs_sync(p->img.fs))
+	if (err && generation(p) != before && !r3_btrfs_sync(p->img.fs) &&
+	    p->some)
 		fprintf(stderr, "%s: what was copied before that is in it\n",
 			p->img.name);
 	return edit_save(&p->img, err);

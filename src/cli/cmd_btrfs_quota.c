@@ -37,7 +37,8 @@ int btrfs_find_group(const struct btrfs_image *img, const char *text,
 				       ? bad_group(img, text) : 0;
 		}
 	}
-	if (r3_btrfs_lookup(img->fs, text, &in) || in.ino != R3_BTRFS_ROOT_INO)
+	if (btrfs_lookup(img->fs, text, false, &in) ||
+	    in.ino != R3_BTRFS_ROOT_INO)
 		return bad_group(img, text);
 	*out = in.subvol;
 	return 0;
@@ -186,6 +187,8 @@ static int run_qgroup_limit(const struct r3_args *args)
 
 /* ---- qgroup show --------------------------------------------------------- */
 
+enum { GROUPS_WIDTH = 12 };
+
 struct path {
 	uint64_t id;
 	char *path;
@@ -283,15 +286,19 @@ static void text_limit(uint64_t max)
 		printf(" %14llu", (unsigned long long)max);
 }
 
-static void text_groups(const char *name, const uint64_t *ids, unsigned count)
+/* "1/1,1/2" in a column, or as wide as it needs. */
+static void text_groups(const uint64_t *ids, unsigned count)
 {
-	printf(" %s=", name);
+	int width = 0;
+
+	putchar(' ');
 	for (unsigned i = 0; i < count; i++)
-		printf("%s%llu/%llu", i ? "," : "",
-		       (unsigned long long)LEVEL(ids[i]),
-		       (unsigned long long)NUMBER(ids[i]));
+		width += printf("%s%llu/%llu", i ? "," : "",
+				(unsigned long long)LEVEL(ids[i]),
+				(unsigned long long)NUMBER(ids[i]));
 	if (!count)
-		putchar('-');
+		width = printf("-");
+	printf("%*s", width < GROUPS_WIDTH ? GROUPS_WIDTH - width : 0, "");
 }
 
 static void show_text(const struct show *s, const struct r3_btrfs_qgroup *g)
@@ -307,9 +314,9 @@ static void show_text(const struct show *s, const struct r3_btrfs_qgroup *g)
 	text_limit(g->max_rfer);
 	text_limit(g->max_excl);
 	if (s->parents)
-		text_groups("parents", g->parents, g->parent_count);
+		text_groups(g->parents, g->parent_count);
 	if (s->children)
-		text_groups("children", g->children, g->child_count);
+		text_groups(g->children, g->child_count);
 	if (path) {
 		printf(" /");
 		r3_btrfs_print_name(stdout, path, strlen(path), false);
@@ -330,6 +337,17 @@ static int show_group(void *arg, const struct r3_btrfs_qgroup *g)
 	return 0;
 }
 
+static void show_head(const struct show *s)
+{
+	printf("%-10s %14s %14s %14s %14s", "group", "referenced", "exclusive",
+	       "max referenced", "max exclusive");
+	if (s->parents)
+		printf(" %-*s", GROUPS_WIDTH, "parents");
+	if (s->children)
+		printf(" %-*s", GROUPS_WIDTH, "children");
+	printf(" path\n");
+}
+
 static int run_qgroup_show(const struct r3_args *args)
 {
 	struct show s = { .json = r3_cli_opt(args, "json"),
@@ -345,9 +363,7 @@ static int run_qgroup_show(const struct r3_args *args)
 	if (!ret)
 		ret = r3_btrfs_each_subvol(img.fs, take_path, &s);
 	if (!ret && state.on && !s.json)
-		printf("%-10s %14s %14s %14s %14s path\n", "group",
-		       "referenced", "exclusive", "max referenced",
-		       "max exclusive");
+		show_head(&s);
 	if (!ret)
 		ret = r3_btrfs_each_qgroup(img.fs, show_group, &s);
 	if (!ret && state.stale)

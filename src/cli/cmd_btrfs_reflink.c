@@ -63,7 +63,7 @@ static int target(const struct btrfs_image *img, const char *path,
 				     .uid = like->st.st_uid,
 				     .gid = like->st.st_gid };
 	struct edit_place at;
-	int err = r3_btrfs_lookup(img->fs, path, out);
+	int err = btrfs_lookup(img->fs, path, true, out);
 
 	if (!err && empty && out->ino == from.ino &&
 	    out->subvol == from.subvol) {
@@ -74,7 +74,7 @@ static int target(const struct btrfs_image *img, const char *path,
 	if (!err && empty) {
 		err = r3_btrfs_truncate(img->fs, *out, 0);
 	} else if (err == -ENOENT) {
-		err = edit_place(img, path, &at);
+		err = edit_file_place(img, path, &at);
 		if (err)
 			return err;
 		err = r3_btrfs_make(img->fs, at.dir, at.name, at.len, &what,
@@ -90,13 +90,15 @@ static int reflink(const struct btrfs_image *img, const char *from_path,
 {
 	struct r3_btrfs_inode from, to;
 	struct r3_btrfs_stat st;
-	int err = edit_lookup(img, from_path, &from, &st);
+	int err = edit_lookup(img, from_path, true, &from, &st);
 
 	if (err)
 		return err;
-	if (!S_ISREG(st.st.st_mode))
-		return edit_fail(img, from_path, S_ISDIR(st.st.st_mode)
-							? -EISDIR : -EINVAL);
+	if (!S_ISREG(st.st.st_mode)) {
+		fprintf(stderr, "%s: %s: it is no regular file\n", img->name,
+			from_path);
+		return -EINVAL;
+	}
 	err = target(img, to_path, &st, !range->given, from, &to);
 	if (err)
 		return err;

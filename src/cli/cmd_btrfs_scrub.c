@@ -35,7 +35,7 @@ int r3_btrfs_cmd_scrub(const struct r3_args *args)
 {
 	struct btrfs_problems o = { .json = r3_cli_opt(args, "json") };
 	struct r3_btrfs_scrub_options opts = {
-		.readonly = r3_cli_opt(args, "readonly"),
+		.readonly = r3_cli_opt(args, "read-only"),
 		.problem = btrfs_problem,
 		.progress = btrfs_problems_progress, .arg = &o,
 	};

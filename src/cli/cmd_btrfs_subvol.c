@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cmd_btrfs.h"
+#include "cmd_btrfs_edit.h"
 #include "progress.h"
 
 enum {
@@ -117,7 +117,7 @@ static int run_show(const struct r3_args *args)
 		free(v);
 		return ret;
 	}
-	ret = btrfs_find_subvol(img.fs, args->pos[1], &id);
+	ret = btrfs_find_subvol(&img, args->pos[1], &id);
 	if (!ret)
 		ret = r3_btrfs_get_subvol(img.fs, id, v);
 	if (!ret && json)
@@ -132,7 +132,7 @@ static int run_show(const struct r3_args *args)
 
 /* What a new subvolume is made of, and where. */
 struct make {
-	struct r3_btrfs *fs;
+	struct btrfs_image img;
 	uint64_t groups[INHERIT_MAX];
 	struct r3_btrfs_inherit inherit;
 	uint64_t source; /* 0: nothing, it begins empty */
@@ -147,16 +147,13 @@ static int find_parent(struct make *m, const char *path, size_t len)
 	char parent[R3_BTRFS_PATH_MAX];
 	int err;
 
-	if (len >= sizeof(parent)) {
-		fprintf(stderr, "%.64s...: %s\n", path,
-			strerror(ENAMETOOLONG));
-		return R3_EXIT_FAILED;
-	}
+	if (len >= sizeof(parent))
+		return -ENAMETOOLONG;
 	memcpy(parent, path, len);
 	parent[len] = 0;
 	if (m->dir.ino && !strcmp(parent, m->parent))
 		return 0;
-	err = r3_btrfs_lookup(m->fs, parent, &m->dir);
+	err = btrfs_lookup(m->img.fs, parent, true, &m->dir);
 	memcpy(m->parent, parent, len + 1);
 	return err;
 }
@@ -165,28 +162,40 @@ static int make_one(struct make *m, const char *path)
 {
 	size_t len, at = btrfs_path_last(path, &len);
 	uint64_t id;
-	int err = find_parent(m, path, at);
+	int err = 0;
 
-	if (err)
-		return err;
-	if (m->source)
-		return r3_btrfs_snapshot(m->fs, m->source, m->dir, path + at,
-					 len, m->readonly, &m->inherit, &id);
-	return r3_btrfs_subvol_create(m->fs, m->dir, path + at, len,
-				      &m->inherit, &id);
+	if (!len) {
+		fprintf(stderr, "%s: %s: a name is needed at the end\n",
+			m->img.name, path);
+		return R3_EXIT_FAILED;
+	}
+	err = find_parent(m, path, at);
+	if (!err && m->source)
+		err = r3_btrfs_snapshot(m->img.fs, m->source, m->dir,
+					path + at, len, m->readonly,
+					&m->inherit, &id);
+	else if (!err)
+		err = r3_btrfs_subvol_create(m->img.fs, m->dir, path + at, len,
+					     &m->inherit, &id);
+	if (!err)
+		return 0;
+	edit_fail(&m->img, path, err);
+	return R3_EXIT_FAILED;
 }
 
 /* One path a line. */
 static int make_listed(struct make *m, FILE *in)
 {
-	char line[R3_BTRFS_PATH_MAX + 1];
+	char *line = NULL;
+	size_t room = 0;
 	int err = 0;
 
-	while (!err && fgets(line, sizeof(line), in)) {
+	while (!err && getline(&line, &room, in) > 0) {
 		line[strcspn(line, "\n")] = 0;
 		if (*line)
 			err = make_one(m, line);
 	}
+	free(line);
 	return err;
 }
 
@@ -202,19 +211,18 @@ static int make_all(struct make *m, const struct r3_args *args, unsigned from)
 }
 
 /* The groups of every -i.  A text was printed for what is wrong. */
-static int find_groups(struct make *m, const struct btrfs_image *img,
-		       const struct r3_args *args)
+static int find_groups(struct make *m, const struct r3_args *args)
 {
 	m->inherit.groups = m->groups;
 	for (unsigned i = 0; i < args->all_count; i++) {
 		if (args->cmd->opts[args->all[i].opt].letter != 'i')
 			continue;
 		if (m->inherit.count == INHERIT_MAX) {
-			fprintf(stderr, "%s: more than %u groups\n", img->name,
-				INHERIT_MAX);
+			fprintf(stderr, "%s: more than %u groups\n",
+				m->img.name, INHERIT_MAX);
 			return R3_EXIT_FAILED;
 		}
-		if (btrfs_find_group(img, args->all[i].value,
+		if (btrfs_find_group(&m->img, args->all[i].value,
 				     &m->groups[m->inherit.count++]))
 			return R3_EXIT_FAILED;
 	}
@@ -224,18 +232,16 @@ static int find_groups(struct make *m, const struct btrfs_image *img,
 /* Make what the arguments from @first on name, as @m says. */
 static int make(struct make *m, const struct r3_args *args, unsigned first)
 {
-	struct btrfs_image img;
-	int ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
+	int ret = btrfs_open_image_rw(args->pos[0], NULL, &m->img);
 
 	if (ret)
 		return ret;
-	m->fs = img.fs;
-	ret = find_groups(m, &img, args);
+	ret = find_groups(m, args);
 	if (!ret && first == 2)
-		ret = btrfs_find_subvol(img.fs, args->pos[1], &m->source);
+		ret = btrfs_find_subvol(&m->img, args->pos[1], &m->source);
 	if (!ret)
 		ret = make_all(m, args, first);
-	return btrfs_save_image(&img, ret);
+	return btrfs_save_image(&m->img, ret);
 }
 
 static int run_create(const struct r3_args *args)
@@ -247,7 +253,7 @@ static int run_create(const struct r3_args *args)
 
 int r3_btrfs_cmd_snapshot(const struct r3_args *args)
 {
-	struct make m = { .readonly = r3_cli_opt(args, "readonly") };
+	struct make m = { .readonly = r3_cli_opt(args, "read-only") };
 
 	return make(&m, args, 2);
 }
@@ -300,7 +306,7 @@ static int run_delete(const struct r3_args *args)
 	if (ret)
 		return ret;
 	for (unsigned i = 1; !ret && i < args->count; i++) {
-		ret = btrfs_find_subvol(img.fs, args->pos[i], &id);
+		ret = btrfs_find_subvol(&img, args->pos[i], &id);
 		if (!ret)
 			ret = r3_btrfs_subvol_delete(img.fs, id);
 	}
@@ -330,7 +336,7 @@ static int run_set_default(const struct r3_args *args)
 
 	if (ret)
 		return ret;
-	ret = btrfs_find_subvol(img.fs, args->pos[1], &id);
+	ret = btrfs_find_subvol(&img, args->pos[1], &id);
 	if (!ret)
 		ret = r3_btrfs_subvol_set_default(img.fs, id);
 	return btrfs_save_image(&img, ret);
@@ -349,7 +355,7 @@ static int run_set_readonly(const struct r3_args *args)
 	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (ret)
 		return ret;
-	ret = btrfs_find_subvol(img.fs, args->pos[1], &id);
+	ret = btrfs_find_subvol(&img, args->pos[1], &id);
 	if (!ret)
 		ret = r3_btrfs_subvol_set_readonly(img.fs, id, on);
 	return btrfs_save_image(&img, ret);
@@ -375,7 +381,7 @@ static const struct r3_opt delete_opts[] = {
 };
 
 const struct r3_opt r3_btrfs_snapshot_opts[] = {
-	{ .name = "readonly", .letter = 'r', .help = "make them read-only" },
+	{ .name = "read-only", .letter = 'r', .help = "make them read-only" },
 	INHERIT,
 	{ 0 },
 };
