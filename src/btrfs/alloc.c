@@ -515,6 +515,6 @@ int btrfs_write_logical(struct r3_btrfs *fs, uint64_t logical,
 	}
 	if (err)
 		btrfs_fail(fs, err, "writing block %llu: %s",
-			   (unsigned long long)logical, strerror(-err));
+			   (unsigned long long)logical, btrfs_write_why(err));
 	return err;
 }

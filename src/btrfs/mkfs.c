@@ -90,7 +90,8 @@ static int wipe(struct mkfs *m)
 			err = m->dev->ops->write(m->dev, at, zeros,
 						 sizeof(zeros));
 	}
-	return err ? mkfs_fail(m, err, "writing: %s", strerror(-err)) : 0;
+	return err ? mkfs_fail(m, err, "writing: %s", btrfs_write_why(err))
+		   : 0;
 }
 
 static void fini(struct mkfs *m)

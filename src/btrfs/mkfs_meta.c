@@ -809,5 +809,6 @@ int mkfs_super(struct mkfs *m)
 	}
 	if (!err)
 		err = m->dev->ops->flush(m->dev);
-	return err ? mkfs_fail(m, err, "writing: %s", strerror(-err)) : 0;
+	return err ? mkfs_fail(m, err, "writing: %s", btrfs_write_why(err))
+		   : 0;
 }

@@ -169,7 +169,7 @@ int mkfs_flush(struct mkfs *m, struct mkfs_stage *s)
 					 s->len);
 		if (err)
 			return mkfs_fail(m, err, "writing: %s",
-					 strerror(-err));
+					 btrfs_write_why(err));
 	}
 	s->len = 0;
 	return 0;

@@ -328,6 +328,13 @@ struct r3_btrfs {
 	struct r3_btrfs_why left; /* why there are some still, or empty */
 };
 
+/* What the device said to a write: its own space is not the volume's. */
+static inline const char *btrfs_write_why(int err)
+{
+	return err == -ENOSPC ? "no space left where the image lies"
+			      : strerror(-err);
+}
+
 /* Fill fs->why, return @err. */
 int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
 	R3_PRINTF(3, 4);
