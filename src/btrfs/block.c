@@ -27,11 +27,87 @@ int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes)
 	return fs->hash && fs->clock ? 0 : -ENOMEM;
 }
 
+/* ---- bytes --------------------------------------------------------------- */
+
+static struct btrfs_body *body_new(const struct r3_btrfs *fs)
+{
+	struct btrfs_body *body = malloc(sizeof(*body) + fs->nodesize);
+
+	if (body)
+		*body = (struct btrfs_body){ .users = 1 };
+	return body;
+}
+
+static void body_put(struct btrfs_body *body)
+{
+	if (!--body->users)
+		free(body);
+}
+
+static void set_body(struct btrfs_block *b, struct btrfs_body *body)
+{
+	b->body = body;
+	b->data = body->data;
+}
+
+/* Bytes of its own, whatever they are. */
+static bool body_own(const struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	struct btrfs_body *body;
+
+	if (b->body->users == 1)
+		return true;
+	body = body_new(fs);
+	if (!body)
+		return false;
+	body_put(b->body);
+	set_body(b, body);
+	return true;
+}
+
+int btrfs_block_own(struct r3_btrfs *fs, struct btrfs_block *b)
+{
+	const struct btrfs_body *old = b->body;
+
+	if (!body_own(fs, b))
+		return btrfs_fail(fs, -ENOMEM, "out of memory");
+	if (b->body != old)
+		memcpy(b->data, old->data, fs->nodesize);
+	b->body->checked = false;
+	return 0;
+}
+
+/* With the bytes of @like, or new ones. */
+static struct btrfs_block *block_alloc(const struct r3_btrfs *fs,
+				       const struct btrfs_block *like)
+{
+	struct btrfs_block *b = calloc(1, sizeof(*b));
+	struct btrfs_body *body = like ? like->body : body_new(fs);
+
+	if (!b || !body) {
+		free(b);
+		if (!like)
+			free(body);
+		return NULL;
+	}
+	body->users += like != NULL;
+	set_body(b, body);
+	return b;
+}
+
+static void block_free(struct btrfs_block *b)
+{
+	body_put(b->body);
+	free(b);
+}
+
+/* ---- the cache ----------------------------------------------------------- */
+
 static void free_blocks(struct btrfs_block **blocks, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		assert(!blocks[i]->users);
-		free(blocks[i]);
+		block_free(blocks[i]);
 	}
 	free(blocks);
 }
@@ -111,7 +187,7 @@ static int clock_add(struct r3_btrfs *fs, struct btrfs_block *b)
 		old = cache_victim(fs);
 	if (old) {
 		b->at = old->at;
-		free(old);
+		block_free(old);
 		fs->clock[b->at] = b;
 		return 0;
 	}
@@ -128,15 +204,6 @@ static int clock_add(struct r3_btrfs *fs, struct btrfs_block *b)
 	return 0;
 }
 
-static struct btrfs_block *block_alloc(const struct r3_btrfs *fs)
-{
-	struct btrfs_block *b = malloc(sizeof(*b) + fs->nodesize);
-
-	if (b)
-		memset(b, 0, sizeof(*b)); /* the data is read before use */
-	return b;
-}
-
 /* Room for one more: a new block, or one that nobody uses or touched. */
 static struct btrfs_block *cache_room(struct r3_btrfs *fs)
 {
@@ -145,10 +212,10 @@ static struct btrfs_block *cache_room(struct r3_btrfs *fs)
 	if (fs->cache_count >= fs->cache_max)
 		b = cache_victim(fs);
 	if (b)
-		return b;
-	b = block_alloc(fs);
+		return body_own(fs, b) ? b : NULL;
+	b = block_alloc(fs, NULL);
 	if (b && clock_add(fs, b)) {
-		free(b);
+		block_free(b);
 		return NULL;
 	}
 	return b;
@@ -203,17 +270,17 @@ void btrfs_cache_forget(struct r3_btrfs *fs, struct btrfs_block *b)
 	b->dirty = false;
 	cache_unlink(fs, b);
 	if (!b->users)
-		free(b);
+		block_free(b);
 	else if (clock_add(fs, b))
 		abort(); /* a pointer's room, when memory is out */
 }
 
 int btrfs_cache_new(struct r3_btrfs *fs, uint64_t logical,
-		    struct btrfs_block **out)
+		    const struct btrfs_block *like, struct btrfs_block **out)
 {
 	struct btrfs_block *old = cache_find(fs, logical), *b;
 
-	b = dirty_room(fs) ? block_alloc(fs) : NULL;
+	b = dirty_room(fs) ? block_alloc(fs, like) : NULL;
 	if (!b)
 		return btrfs_fail(fs, -ENOMEM, "out of memory");
 	if (old && old->dirty)
@@ -221,7 +288,6 @@ int btrfs_cache_new(struct r3_btrfs *fs, uint64_t logical,
 	else if (old)
 		cache_unlink(fs, old);
 	hash_grow(fs);
-	memset(b->data, 0, fs->nodesize);
 	b->logical = logical;
 	b->dirty = true;
 	b->at = fs->dirty_count;
@@ -374,6 +440,7 @@ static int block_read(struct r3_btrfs *fs, uint64_t logical,
 			snprintf(why, sizeof(why), "%s", strerror(-err));
 		else if (header_check(fs, b, logical, why, sizeof(why)) &&
 			 expect_check(b, e, why, sizeof(why))) {
+			b->body->checked = true;
 			fs->bad_copies += bad;
 			btrfs_mend(fs, logical, bad, b->data, fs->nodesize);
 			return 0;

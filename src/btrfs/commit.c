@@ -18,30 +18,60 @@ enum {
 	ROUNDS_MAX = 1000,  /* of the loop that ends when nothing changes */
 };
 
-/* Copies a block for the device: its checksum, and zeros where a leaf has
- * nothing. */
-static int block_put(struct r3_btrfs *fs, struct btrfs_block *b, uint8_t *to)
+/* Nothing is written that would not be read.  A snapshot's root has bytes that
+ * were looked at when its source was loaded. */
+static int check(struct r3_btrfs *fs, struct btrfs_block *b)
 {
-	const size_t head = sizeof(struct btrfs_header);
 	char why[256];
-	bool good = b->level ? btrfs_node_check(fs, b, why, sizeof(why))
-			     : btrfs_leaf_check(fs, b, why, sizeof(why));
-	size_t from, end = fs->nodesize - head;
+	bool good = b->body->checked ||
+		    (b->level ? btrfs_node_check(fs, b, why, sizeof(why))
+			      : btrfs_leaf_check(fs, b, why, sizeof(why)));
 
 	if (!good)
 		return btrfs_fail(fs, -EUCLEAN, "tree %s block %llu would be "
 				  "written with an error: %s",
 				  btrfs_tree_text(b->owner).s,
 				  (unsigned long long)b->logical, why);
-	from = b->nritems * (b->level ? sizeof(struct btrfs_key_ptr)
-				      : sizeof(struct btrfs_item));
+	b->body->checked = true;
+	return 0;
+}
+
+static void header_put(const struct r3_btrfs *fs, const struct btrfs_block *b,
+		       struct btrfs_header *h)
+{
+	memset(h, 0, sizeof(*h));
+	memcpy(h->fsid, fs->metadata_uuid, sizeof(h->fsid));
+	memcpy(h->chunk_tree_uuid, fs->trans->chunk_tree_uuid,
+	       sizeof(h->chunk_tree_uuid));
+	h->bytenr = to_le64(b->logical);
+	h->generation = to_le64(b->generation);
+	h->owner = to_le64(b->owner);
+	h->flags = to_le64(b->flags);
+	h->nritems = to_le32(b->nritems);
+	h->level = b->level;
+}
+
+/* A block for the device: with its header, zeros where it has nothing, and the
+ * checksum of all that. */
+static int block_put(struct r3_btrfs *fs, struct btrfs_block *b, uint8_t *to)
+{
+	const size_t head = sizeof(struct btrfs_header);
+	size_t low = head + b->nritems * (b->level
+						  ? sizeof(struct btrfs_key_ptr)
+						  : sizeof(struct btrfs_item));
+	size_t high = fs->nodesize;
+	int err = check(fs, b);
+
+	if (err)
+		return err;
 	if (!b->level && b->nritems)
-		end = le32(btrfs_item_at(b, b->nritems - 1)->offset);
-	memset(b->data + head + from, 0, end - from);
-	memset(b->data, 0, BTRFS_CSUM_MAX);
-	btrfs_csum(fs->csum_type, b->data + BTRFS_CSUM_MAX,
-		   fs->nodesize - BTRFS_CSUM_MAX, b->data);
-	memcpy(to, b->data, fs->nodesize);
+		high = head + le32(btrfs_item_at(b, b->nritems - 1)->offset);
+	header_put(fs, b, (struct btrfs_header *)to);
+	memcpy(to + head, b->data + head, low - head);
+	memset(to + low, 0, high - low);
+	memcpy(to + high, b->data + high, fs->nodesize - high);
+	btrfs_csum(fs->csum_type, to + BTRFS_CSUM_MAX,
+		   fs->nodesize - BTRFS_CSUM_MAX, to);
 	return 0;
 }
 

@@ -48,17 +48,19 @@ static int block_refs(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 	return err;
 }
 
-int btrfs_block_new(struct r3_btrfs *fs, const struct btrfs_tree *tree,
-		    uint8_t level, struct btrfs_block **out)
+/* A new block in the cache, dirty, its address allocated; its first reference
+ * is the caller's to add.  @like: see btrfs_cache_new(). */
+static int block_new(struct r3_btrfs *fs, const struct btrfs_tree *tree,
+		     uint8_t level, const struct btrfs_block *like,
+		     struct btrfs_block **out)
 {
 	struct btrfs_trans *t = fs->trans;
-	struct btrfs_header *h;
 	struct btrfs_block *b;
 	uint64_t logical;
 	int err = btrfs_alloc_block(fs, tree->root->id, &logical);
 
 	if (!err)
-		err = btrfs_cache_new(fs, logical, &b);
+		err = btrfs_cache_new(fs, logical, like, &b);
 	if (err)
 		return err;
 	t->edited = true;
@@ -67,15 +69,7 @@ int btrfs_block_new(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 	b->owner = tree->root->id;
 	b->flags = BTRFS_HEADER_WRITTEN | BTRFS_MIXED_BACKREF_REV;
 	b->level = level;
-	h = btrfs_head(b);
-	memcpy(h->fsid, fs->metadata_uuid, sizeof(h->fsid));
-	memcpy(h->chunk_tree_uuid, t->chunk_tree_uuid,
-	       sizeof(h->chunk_tree_uuid));
-	h->bytenr = to_le64(b->logical);
-	h->generation = to_le64(b->generation);
-	h->owner = to_le64(b->owner);
-	h->flags = to_le64(b->flags);
-	h->level = level;
+	b->nritems = like ? like->nritems : 0;
 	*out = b;
 	return 0;
 }
@@ -89,16 +83,23 @@ static struct btrfs_ref own_ref(const struct r3_btrfs *fs,
 				   .level = b->level };
 }
 
-int btrfs_block_new_ref(struct r3_btrfs *fs, struct btrfs_tree *tree,
-			uint8_t level, struct btrfs_block **out)
+static int block_new_ref(struct r3_btrfs *fs, struct btrfs_tree *tree,
+			 uint8_t level, const struct btrfs_block *like,
+			 struct btrfs_block **out)
 {
 	struct btrfs_ref ref;
-	int err = btrfs_block_new(fs, tree, level, out);
+	int err = block_new(fs, tree, level, like, out);
 
 	if (err)
 		return err;
 	ref = own_ref(fs, tree, *out, 0);
 	return btrfs_ref_add(fs, &ref);
+}
+
+int btrfs_block_new_ref(struct r3_btrfs *fs, struct btrfs_tree *tree,
+			uint8_t level, struct btrfs_block **out)
+{
+	return block_new_ref(fs, tree, level, NULL, out);
 }
 
 int btrfs_block_drop(struct r3_btrfs *fs, struct btrfs_tree *tree,
@@ -183,20 +184,6 @@ static int share_refs(struct r3_btrfs *fs, const struct btrfs_tree *tree,
 	return err;
 }
 
-/* A new block with the same content. */
-static int copy_block(struct r3_btrfs *fs, struct btrfs_tree *tree,
-		      const struct btrfs_block *from, struct btrfs_block **out)
-{
-	const size_t head = sizeof(struct btrfs_header);
-	int err = btrfs_block_new_ref(fs, tree, from->level, out);
-
-	if (err)
-		return err;
-	memcpy((*out)->data + head, from->data + head, fs->nodesize - head);
-	btrfs_set_count(*out, from->nritems);
-	return 0;
-}
-
 static int hang_in(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		   struct btrfs_block *parent, unsigned slot,
 		   const struct btrfs_block *b)
@@ -224,10 +211,10 @@ int btrfs_cow(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		if (b->born <= tree->shared_born)
 			b->born = ++fs->trans->born; /* not asked again */
 		*out = b;
-		return 0;
+		return btrfs_block_own(fs, b);
 	}
 	own = own_ref(fs, tree, b, 0);
-	err = copy_block(fs, tree, b, &copy);
+	err = block_new_ref(fs, tree, b->level, b, &copy);
 	if (!err)
 		err = share_refs(fs, tree, b, copy, refs, flags);
 	if (!err)
@@ -237,14 +224,15 @@ int btrfs_cow(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (b->dirty && refs == 1)
 		btrfs_cache_forget(fs, b);
 	*out = copy;
-	return btrfs_ref_drop(fs, &own);
+	err = btrfs_block_own(fs, copy);
+	return err ? err : btrfs_ref_drop(fs, &own);
 }
 
 int btrfs_cow_root_copy(struct r3_btrfs *fs, struct btrfs_tree *to,
 			const struct btrfs_block *from,
 			struct btrfs_block **out)
 {
-	int err = copy_block(fs, to, from, out);
+	int err = block_new_ref(fs, to, from->level, from, out);
 
 	return err ? err : btrfs_mod_refs(fs, *out, false, btrfs_ref_add);
 }

@@ -230,7 +230,7 @@ static void ptr_insert(struct btrfs_block *node, unsigned slot,
 	*p = (struct btrfs_key_ptr){ btrfs_key_put(key),
 				     to_le64(child->logical),
 				     to_le64(child->generation) };
-	btrfs_set_count(node, node->nritems + 1);
+	node->nritems = node->nritems + 1;
 }
 
 static void ptr_remove(struct btrfs_block *node, unsigned slot)
@@ -238,7 +238,7 @@ static void ptr_remove(struct btrfs_block *node, unsigned slot)
 	struct btrfs_key_ptr *p = btrfs_ptr(node, slot);
 
 	memmove(p, p + 1, (node->nritems - slot - 1) * sizeof(*p));
-	btrfs_set_count(node, node->nritems - 1);
+	node->nritems = node->nritems - 1;
 }
 
 /* All pointers of @from come after those of @to. */
@@ -249,7 +249,7 @@ static void ptrs_append(struct btrfs_block *to, const struct btrfs_block *from,
 
 	memcpy(btrfs_ptr(to, to->nritems), btrfs_ptr_at(from, slot),
 	       n * sizeof(struct btrfs_key_ptr));
-	btrfs_set_count(to, to->nritems + n);
+	to->nritems = to->nritems + n;
 }
 
 /* A new root above the old one. */
@@ -296,7 +296,7 @@ static int node_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	cut = p->slot[level] + 1 == b->nritems ? b->nritems - 1
 					       : b->nritems / 2;
 	ptrs_append(right, b, cut);
-	btrfs_set_count(b, cut);
+	b->nritems = cut;
 	ptr_insert(p->block[level + 1], p->slot[level + 1] + 1,
 		   btrfs_block_key(right, 0), right);
 	if (p->slot[level] >= cut) {
@@ -343,7 +343,7 @@ static void leaf_open(const struct r3_btrfs *fs, struct btrfs_block *leaf,
 		item[i] = (struct btrfs_item){ btrfs_key_put(keys[i]),
 					       to_le32(end), to_le32(size) };
 	}
-	btrfs_set_count(leaf, leaf->nritems + n);
+	leaf->nritems = leaf->nritems + n;
 }
 
 static void leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
@@ -356,7 +356,7 @@ static void leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
 	data_shift(fs, leaf, slot + n, end, -size);
 	memmove(item, item + n,
 		(leaf->nritems - slot - n) * sizeof(*item));
-	btrfs_set_count(leaf, leaf->nritems - n);
+	leaf->nritems = leaf->nritems - n;
 }
 
 /* The item's bytes stay at its start; the leaf has room. */
@@ -397,7 +397,7 @@ static void items_append(const struct r3_btrfs *fs, struct btrfs_block *to,
 
 		item->offset = to_le32(le32(item->offset) + to_end - end);
 	}
-	btrfs_set_count(to, at + n);
+	to->nritems = at + n;
 }
 
 /* Where to cut a leaf that has not enough room. */
@@ -453,7 +453,7 @@ static int leaf_split(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (cut.at < leaf->nritems) {
 		key = btrfs_block_key(leaf, cut.at);
 		items_append(fs, right, leaf, cut.at);
-		btrfs_set_count(leaf, cut.at);
+		leaf->nritems = cut.at;
 	}
 	ptr_insert(p->block[1], p->slot[1] + 1, key, right);
 	if (cut.right) {

@@ -57,17 +57,6 @@ int btrfs_cow_root_copy(struct r3_btrfs *fs, struct btrfs_tree *to,
 /* The root block of a tree may be changed, and with it the tree is. */
 int btrfs_tree_root_cow(struct r3_btrfs *fs, struct btrfs_tree *tree);
 
-static inline struct btrfs_header *btrfs_head(struct btrfs_block *b)
-{
-	return (struct btrfs_header *)b->data;
-}
-
-static inline void btrfs_set_count(struct btrfs_block *b, unsigned n)
-{
-	b->nritems = n;
-	btrfs_head(b)->nritems = to_le32(n);
-}
-
 static inline unsigned btrfs_node_room(const struct r3_btrfs *fs)
 {
 	return (unsigned)((fs->nodesize - sizeof(struct btrfs_header)) /

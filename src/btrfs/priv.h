@@ -119,6 +119,14 @@ const struct btrfs_chunk_map *btrfs_chunk_find(const struct r3_btrfs *fs,
 
 /* ---- tree blocks (block.c; content: leaf.c, leaf_fs.c, leaf_meta.c) ------- */
 
+/* The bytes of a block; also of others, as a snapshot's root has those of its
+ * source until one of the two changes. */
+struct btrfs_body {
+	unsigned users;
+	bool checked; /* whole, and not changed since */
+	uint8_t data[]; /* nodesize; the header is filled in by the commit */
+};
+
 struct btrfs_block {
 	struct btrfs_block *hash_next;
 	uint64_t logical, generation, owner, flags;
@@ -129,7 +137,8 @@ struct btrfs_block {
 	unsigned users;
 	unsigned at;   /* in fs->dirty or in fs->clock */
 	uint64_t born; /* dirty: when, in the order of this transaction */
-	uint8_t data[]; /* nodesize */
+	struct btrfs_body *body;
+	uint8_t *data; /* body's */
 };
 
 /* What a parent says of a child. */
@@ -148,10 +157,13 @@ int btrfs_block_get(struct r3_btrfs *fs, uint64_t logical,
 void btrfs_block_put(struct btrfs_block *b);
 int btrfs_cache_init(struct r3_btrfs *fs, size_t bytes);
 void btrfs_cache_fini(struct r3_btrfs *fs);
-/* A block at a new address: dirty, zeros but for what the struct says.  What
- * the cache held of the address before is forgotten. */
+/* A block at a new address: dirty, the struct zeros but for that.  Its bytes
+ * are those of @like, or, with NULL, anything.  What the cache held of the
+ * address before is forgotten. */
 int btrfs_cache_new(struct r3_btrfs *fs, uint64_t logical,
-		    struct btrfs_block **out);
+		    const struct btrfs_block *like, struct btrfs_block **out);
+/* Its bytes are about to change: from now on they are its alone. */
+int btrfs_block_own(struct r3_btrfs *fs, struct btrfs_block *b);
 /* A dirty block that will not be written. */
 void btrfs_cache_forget(struct r3_btrfs *fs, struct btrfs_block *b);
 /* Dirty blocks by address; the order in which they are then written. */

@@ -88,7 +88,7 @@ static int chunk_tree_uuid(struct r3_btrfs *fs)
 
 	if (err)
 		return err;
-	memcpy(fs->trans->chunk_tree_uuid, btrfs_head(b)->chunk_tree_uuid,
+	memcpy(fs->trans->chunk_tree_uuid, ((const struct btrfs_header *)b->data)->chunk_tree_uuid,
 	       BTRFS_UUID_SIZE);
 	btrfs_block_put(b);
 	return 0;

@@ -154,10 +154,6 @@ static inline uint32_t btrfs_item_max(const struct r3_btrfs *fs)
 
 /* ---- blocks (cow.c, block.c) ----------------------------------------------*/
 
-/* A new block in the cache, dirty, with its header and nothing else; its
- * address is allocated, its first reference is the caller's to add. */
-int btrfs_block_new(struct r3_btrfs *fs, const struct btrfs_tree *tree,
-		    uint8_t level, struct btrfs_block **out);
 /* A block's own reference is dropped; when it was made in this transaction and
  * never left it, its space is free at once. */
 int btrfs_block_drop(struct r3_btrfs *fs, struct btrfs_tree *tree,
