@@ -275,8 +275,58 @@ def check_orders(k):
     print("ok: any order")
 
 
+def snapshots(image, source, prefix, count):
+    names = "".join(f"/{prefix}{i}\n" for i in range(count))
+    run(kernel.RING3, "btrfs", "snapshot", image, source, "-",
+        input=names.encode())
+    return [f"{prefix}{i}" for i in range(count)]
+
+
+def check_many(k):
+    """So many snapshots of a root with many children that each child's
+    references fill leaves of the extent tree; then some go, and others come:
+    of the source, of a snapshot, and of one whose tree has changed, so that
+    references of trees and of blocks stand side by side."""
+    for nodesize, files, quota in (("4k", 400, True), ("64k", 3000, False)):
+        image = k.image("many", 1 << 30, "-n", nodesize)
+        if quota:
+            ring3("quota", "enable", image)
+        root = k.mount(image)
+        run("btrfs", "subvolume", "create", f"{root}/v")
+        for i in range(files):
+            with open(f"{root}/v/f{i}", "wb") as f:
+                f.write(b"x" * 100)
+        k.umount()
+        first = snapshots(image, "/v", "a", 200)
+        judged(k, image)
+        root = k.mount(image)
+        for i in range(0, files, 9):
+            for where in ("v", "a7"):
+                with open(f"{root}/{where}/f{i}", "wb") as f:
+                    f.write(b"changed")
+        k.umount()
+        ring3("subvolume", "delete", image,
+              *[f"/{name}" for name in first[::3]])
+        made = first[1::3] + first[2::3]
+        for source, prefix in (("/v", "b"), ("/a7", "c"), ("/a8", "d"),
+                               ("/b3", "e")):
+            made += snapshots(image, source, prefix, 40)
+        judged(k, image)
+        root = k.mount(image)
+        assert kernel.kernel_view(f"{root}/e39", True) == \
+            kernel.kernel_view(f"{root}/v", True)
+        run("btrfs", "subvolume", "delete", "-c",
+            *[f"{root}/{name}" for name in made])
+        run("btrfs", "subvolume", "sync", root)
+        k.umount()
+        judged(k, image)
+        os.unlink(image)
+    print("ok: many")
+
+
 def main():
     k = kernel.Kernel()
+    check_many(k)
     check_orders(k)
     check_received(k)
     check_making(k)

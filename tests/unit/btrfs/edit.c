@@ -144,6 +144,106 @@ static void snapshots_16k(void **state)
 	random_snapshots(16384, "snapshots_16k");
 }
 
+/* ---- runs of items without data ------------------------------------------- */
+
+enum { EMPTY = 3000, RUN = 700 };
+
+static struct btrfs_key empty_key(unsigned i)
+{
+	return KEY(BTRFS_ORPHANS, BTRFS_ORPHAN_ITEM, i);
+}
+
+/* Some of those from a place on that are not there, in rising order. */
+static unsigned pick_run(struct vol *v, const bool *there,
+			 struct btrfs_key *keys)
+{
+	unsigned dense = 1 + (unsigned)rnd(v, 6);
+	unsigned max = 1 + (unsigned)rnd(v, RUN), n = 0;
+
+	for (unsigned i = (unsigned)rnd(v, EMPTY); i < EMPTY && n < max; i++) {
+		if (!there[i] && !rnd(v, dense))
+			keys[n++] = empty_key(i);
+	}
+	return n;
+}
+
+static void compare_empty(struct vol *v, const struct btrfs_tree *tree,
+			  const bool *there)
+{
+	struct btrfs_cursor c;
+	int err;
+
+	btrfs_cursor_init(&c, v->fs, tree->root);
+	err = btrfs_cursor_seek(&c, KEY(BTRFS_ORPHANS, 0, 0));
+	for (unsigned i = 0; i < EMPTY; i++) {
+		if (!there[i])
+			continue;
+		ok(v, err);
+		assert_true(c.key.objectid == BTRFS_ORPHANS);
+		assert_int_equal(c.key.offset, i);
+		assert_int_equal(c.size, 0);
+		err = btrfs_cursor_next(&c);
+	}
+	assert_int_equal(err, -ENOENT); /* they are the tree's last */
+	btrfs_cursor_fini(&c);
+}
+
+static void insert_runs(struct vol *v, struct btrfs_tree *tree, bool *there)
+{
+	struct btrfs_key keys[RUN];
+
+	for (unsigned round = 0; round < 40; round++) {
+		unsigned n = pick_run(v, there, keys), gone;
+		unsigned from = (unsigned)rnd(v, EMPTY);
+		unsigned to = from + (unsigned)rnd(v, 200);
+
+		ok(v, btrfs_trans_start(v->fs, RUN, BTRFS_USES));
+		ok(v, btrfs_items_insert(v->fs, tree, keys, n));
+		for (unsigned i = 0; i < n; i++)
+			there[keys[i].offset] = true;
+		compare_empty(v, tree, there);
+		ok(v, btrfs_items_delete(v->fs, tree, empty_key(from),
+					 empty_key(to), UINT32_MAX, &gone));
+		for (unsigned i = from; i <= to && i < EMPTY; i++)
+			there[i] = false;
+		compare_empty(v, tree, there);
+		ok(v, btrfs_trans_end(v->fs, 0));
+		if (round % 8 == 7)
+			ok(v, r3_btrfs_sync(v->fs));
+	}
+}
+
+/* A leaf of 4 KiB holds 159 of them, so runs go over several; among what is
+ * there, in front of it and behind it. */
+static void runs(void **state)
+{
+	bool there[EMPTY] = { 0 };
+	struct btrfs_tree *tree;
+	struct btrfs_key twice[3];
+	struct vol v;
+	unsigned n;
+
+	(void)state;
+	vol_init(&v, SIZE, 4096, false, NULL);
+	change_some(&v, 300, 0);
+	ok(&v, btrfs_tree_get(v.fs, R3_BTRFS_TOP, &tree));
+	insert_runs(&v, tree, there);
+	compare(&v);
+	ok(&v, btrfs_trans_start(v.fs, RUN, BTRFS_USES));
+	ok(&v, btrfs_items_delete(v.fs, tree, KEY(BTRFS_ORPHANS, 0, 0),
+				  KEY(BTRFS_ORPHANS, UINT8_MAX, UINT64_MAX),
+				  UINT32_MAX, &n));
+	ok(&v, btrfs_trans_end(v.fs, 0));
+	ok(&v, r3_btrfs_sync(v.fs));
+	for (unsigned i = 0; i < 3; i++)
+		twice[i] = empty_key(i);
+	ok(&v, btrfs_trans_start(v.fs, RUN, BTRFS_USES));
+	ok(&v, btrfs_item_insert(v.fs, tree, twice[1], NULL, 0, NULL));
+	assert_int_equal(btrfs_items_insert(v.fs, tree, twice, 3), -EEXIST);
+	assert_int_equal(btrfs_trans_end(v.fs, -EEXIST), -EEXIST);
+	vol_fini(&v, "runs_4k");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +253,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(snapshots_4k),
 		cmocka_unit_test(snapshots_16k),
+		cmocka_unit_test(runs),
 	};
 
 	arguments(argc, argv);
