@@ -78,19 +78,28 @@ static void look_kvm(struct finding *f)
 	}
 }
 
-static void look_qemu(struct finding *f)
+static bool find_program(const char *name, char *file, size_t room)
 {
 	const char *path = getenv("PATH");
-	char dirs[4096], file[4200], *save;
+	char dirs[4096], *save;
 
 	snprintf(dirs, sizeof(dirs), "%s", path ? path : "/usr/bin:/bin");
 	for (char *d = strtok_r(dirs, ":", &save); d;
 	     d = strtok_r(NULL, ":", &save)) {
-		snprintf(file, sizeof(file), "%s/qemu-system-x86_64", d);
-		if (!access(file, X_OK)) {
-			snprintf(f->is, sizeof(f->is), "%.200s", file);
-			return;
-		}
+		snprintf(file, room, "%s/%s", d, name);
+		if (!access(file, X_OK))
+			return true;
+	}
+	return false;
+}
+
+static void look_qemu(struct finding *f)
+{
+	char file[4200];
+
+	if (find_program("qemu-system-x86_64", file, sizeof(file))) {
+		snprintf(f->is, sizeof(f->is), "%.200s", file);
+		return;
 	}
 	say(f, LACKS, "no qemu-system-x86_64",
 	    "apt install qemu-system-x86; until then a node has no guests");
@@ -161,8 +170,14 @@ static void look_tap(struct finding *f)
 
 static void look_fuse(struct finding *f)
 {
+	char file[4200];
+
 	look_node(f, "/dev/fuse", "modprobe fuse",
 		  "needed to mount file systems");
+	if (f->grade == GOOD && geteuid() &&
+	    !find_program("fusermount3", file, sizeof(file)))
+		say(f, LACKS, "no fusermount3",
+		    "apt install fuse3; without it only root mounts");
 }
 
 /* ---- memory ------------------------------------------------------------- */
