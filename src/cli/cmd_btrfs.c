@@ -192,10 +192,16 @@ static int find_clones(const struct r3_args *args, struct btrfs_image *img,
 	return err;
 }
 
+static void show_sent(void *arg, uint64_t bytes)
+{
+	cli_progress_show(arg, bytes, 0);
+}
+
 /* To --output, which is only made or emptied now, or standard output. */
 static int send_to(const char *file, struct btrfs_image *img, uint64_t subvol,
-		   const struct r3_btrfs_send_options *opts)
+		   struct r3_btrfs_send_options *opts)
 {
+	struct cli_progress progress;
 	static char buf[256 << 10];
 	FILE *out = file ? fopen(file, "we") : stdout;
 	int err;
@@ -205,7 +211,13 @@ static int send_to(const char *file, struct btrfs_image *img, uint64_t subvol,
 		return R3_EXIT_FAILED;
 	}
 	setvbuf(out, buf, _IOFBF, sizeof(buf));
+	cli_progress_begin(&progress);
+	if (file) { /* in a pipe the one who receives has a line of its own */
+		opts->progress = show_sent;
+		opts->arg = &progress;
+	}
 	err = r3_btrfs_send(img->fs, subvol, opts, out);
+	cli_progress_end(&progress);
 	if (out != stdout && fclose(out) && !err) {
 		fprintf(stderr, "%s: %s\n", file, strerror(errno));
 		err = R3_EXIT_FAILED;

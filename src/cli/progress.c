@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* progress.c - one line on the terminal that tells how far long work is */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "progress.h"
 
 void cli_progress_begin(struct cli_progress *p)
 {
-	*p = (struct cli_progress){ .tty = isatty(STDERR_FILENO),
-				    .started_ns = r3_now_ns() };
+	const char *term = getenv("TERM");
+
+	/* a line that overwrites itself needs a terminal that can */
+	*p = (struct cli_progress){
+		.tty = isatty(STDERR_FILENO) && term && *term &&
+		       strcmp(term, "dumb"),
+		.started_ns = r3_now_ns(),
+	};
 }
 
 void cli_progress_show(void *progress, uint64_t done, uint64_t total)
