@@ -60,6 +60,7 @@ bool check_has_csums(const struct check *c, uint64_t start, uint64_t end)
 
 static void check_fini(struct check *c)
 {
+	check_data_end(c);
 	vec_free(&c->extents);
 	vec_free(&c->said);
 	vec_free(&c->found);
@@ -90,8 +91,10 @@ static int run_parts(struct check *c)
 	int (*const before[])(struct check *) = { check_load_csums,
 						  check_walk_trees,
 						  check_space, check_roots };
-	int err = part(c, check_load_extents);
+	int err = c->opts->data ? part(c, check_data_begin) : 0;
 
+	if (!err)
+		err = part(c, check_load_extents);
 	/* Without the extent tree nothing says what is shared. */
 	if (err || c->incomplete)
 		return err;

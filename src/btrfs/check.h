@@ -89,6 +89,7 @@ struct check {
 	VEC(struct check_range) csums;	  /* merged, by start */
 	VEC(uint64_t) dead;		  /* subvolumes being deleted */
 	struct btrfs_qcount *qcount;	  /* NULL: quota is off */
+	struct check_data *data;	  /* NULL: not asked for */
 };
 
 void check_problem(struct check *c, const char *fmt, ...) R3_PRINTF(2, 3);
@@ -107,6 +108,9 @@ int check_load_csums(struct check *c);
 int check_space(struct check *c);
 int check_roots(struct check *c);
 int check_quota(struct check *c);
+/* Data is read while the trees are checked; then what came of it. */
+int check_data_begin(struct check *c);
 int check_data(struct check *c);
+void check_data_end(struct check *c);
 
 #endif
