@@ -40,7 +40,8 @@ static uint64_t chunk_size(const struct mkfs *m, enum mkfs_kind kind,
 
 static int not_enough(struct mkfs *m)
 {
-	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough",
+	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough; see "
+			 "--size",
 			 (unsigned long long)m->limit);
 }
 

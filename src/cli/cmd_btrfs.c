@@ -234,6 +234,11 @@ static int send_what(const struct r3_args *args, struct btrfs_image *img,
 	int err = clones ? btrfs_find_subvol(img, args->pos[1], &subvol)
 			 : -ENOMEM;
 
+	if (!err && subvol == R3_BTRFS_TOP) {
+		fprintf(stderr, "%s: the top subvolume can't be sent itself: "
+			"send a read-only snapshot of it\n", img->name);
+		err = R3_EXIT_FAILED;
+	}
 	if (!err && parent)
 		err = btrfs_find_subvol(img, parent, &opts->parent);
 	if (!err)

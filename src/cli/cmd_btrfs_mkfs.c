@@ -243,9 +243,7 @@ static int make(const struct r3_args *args, struct r3_btrfs_mkfs_options *o,
 	r3_btrfs_dev_close(dev);
 	cli_progress_end(&p);
 	if (err)
-		fprintf(stderr, "%s: %s%s\n", name, why.text,
-			err == -ENOSPC && o->image && !args->value[OPT_SIZE]
-				? "; --size makes it larger" : "");
+		fprintf(stderr, "%s: %s\n", name, why.text);
 	if (!err) {
 		err = set_size(name, r.total_bytes);
 		if (err)
