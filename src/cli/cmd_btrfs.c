@@ -350,7 +350,8 @@ static const struct r3_opt mkfs_opts[] = { /* order: cmd_btrfs_mkfs.c */
 static const struct r3_opt mount_opts[] = { /* order: cmd_btrfs_mount.c */
 	{ .name = "read-only", .letter = 'r', .help = "change nothing" },
 	{ .name = "options", .arg = "A,B", .letter = 'o',
-	  .help = "FUSE's: allow_other, dev, suid, noexec, ...; repeatable" },
+	  .help = "as of mount(8): ro, subvol=PATH, compress=ALGO, "
+		  "allow_other, noexec, ...; repeatable" },
 	{ .name = "subvol", .arg = "PATH|ID",
 	  .help = "show this subvolume; else the default one" },
 	{ .name = "compress", .arg = "ALGO[:LEVEL]",

@@ -53,34 +53,73 @@ static int run_program(struct words *w)
 	return R3_EXIT_FAILED;
 }
 
-/* Every -o there is, in one. */
-static char *join_options(const struct r3_args *args)
+/* What is asked for by an option of ours, or as mount(8) has it behind -o. */
+struct wishes {
+	const char *subvol, *compress;
+	bool readonly;
+	char *rest; /* FUSE's options, or NULL; whole program's life */
+};
+
+/* One word of an -o; false: it is none of ours. */
+static bool take_option(struct wishes *w, const char *word)
 {
-	char *all = NULL, *longer;
+	static const struct {
+		const char *name;
+		bool compress;
+	} values[] = { { "subvol=", false }, { "subvolid=", false },
+		       { "compress=", true }, { "compress-force=", true } };
+
+	for (unsigned i = 0; i < R3_COUNT(values); i++) {
+		size_t len = strlen(values[i].name);
+
+		if (strncmp(word, values[i].name, len))
+			continue;
+		*(values[i].compress ? &w->compress : &w->subvol) = word + len;
+		return true;
+	}
+	if (!strcmp(word, "ro"))
+		w->readonly = true;
+	return !strcmp(word, "ro") || !strcmp(word, "rw");
+}
+
+/* Every -o there is; what is left for FUSE, in one. */
+static bool take_options(struct wishes *w, const struct r3_args *args)
+{
+	char *words, *save, *longer;
 
 	for (unsigned i = 0; i < args->all_count; i++) {
 		if (args->all[i].opt != OPT_OPTIONS)
 			continue;
-		if (asprintf(&longer, "%s%s%s", all ? all : "", all ? "," : "",
-			     args->all[i].value) < 0)
-			return all;
-		free(all);
-		all = longer;
+		words = strdup(args->all[i].value);
+		if (!words)
+			return false;
+		for (char *o = strtok_r(words, ",", &save); o;
+		     o = strtok_r(NULL, ",", &save)) {
+			if (take_option(w, o))
+				continue;
+			if (asprintf(&longer, "%s%s%s", w->rest ? w->rest : "",
+				     w->rest ? "," : "", o) < 0)
+				return false;
+			free(w->rest);
+			w->rest = longer;
+		}
 	}
-	return all;
+	return true;
 }
 
 int r3_btrfs_cmd_mount(const struct r3_args *args)
 {
 	const char *const *v = args->value;
-	struct words w = { 0 };
+	struct wishes want = { v[OPT_SUBVOL], v[OPT_COMPRESS],
+			       v[OPT_READ_ONLY], NULL };
+	struct words w = { .full = !take_options(&want, args) };
 	unsigned compression = 0;
 	uint64_t sync_s = 5;
 	char number[24];
 	int level = 0;
 
-	if (v[OPT_COMPRESS] &&
-	    !btrfs_parse_compress(v[OPT_COMPRESS], &compression, &level))
+	if (want.compress &&
+	    !btrfs_parse_compress(want.compress, &compression, &level))
 		return r3_cli_usage(args, "--compress is zlib[:1-9], lzo or "
 				    "zstd[:1-15]");
 	if (v[OPT_SYNC] && (r3_parse_uint(v[OPT_SYNC], &sync_s) || !sync_s ||
@@ -98,11 +137,11 @@ int r3_btrfs_cmd_mount(const struct r3_args *args)
 	snprintf(number, sizeof(number), "%llu",
 		 (unsigned long long)sync_s * 1000);
 	add(&w, "sync_ms=", number);
-	if (v[OPT_SUBVOL])
-		add(&w, "subvol=", v[OPT_SUBVOL]);
-	if (v[OPT_OPTIONS])
-		add(&w, "options=", join_options(args));
-	if (v[OPT_READ_ONLY])
+	if (want.subvol)
+		add(&w, "subvol=", want.subvol);
+	if (want.rest)
+		add(&w, "options=", want.rest);
+	if (want.readonly)
 		add(&w, "readonly", "");
 	if (v[OPT_FOREGROUND])
 		add(&w, "foreground", "");

@@ -198,6 +198,9 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -ec '
 	grep -q " $(pwd)/mnt .* fuse.ring3-btrfs " /proc/self/mountinfo
 	"$1" btrfs unmount mnt
 	! grep -q " $(pwd)/mnt " /proc/self/mountinfo
+	"$1" btrfs mount -o ro,noexec,subvol=/ fs.img mnt
+	grep -q " $(pwd)/mnt ro,.*noexec.* fuse.ring3-btrfs " /proc/self/mountinfo
+	"$1" btrfs unmount mnt
 ' sh "$3"
 """
 
