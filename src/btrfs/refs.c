@@ -37,6 +37,7 @@ struct head {
 	bool touched;	/* referred to, or its flag is to be set */
 	bool full;	/* FULL_BACKREF is to be set */
 	bool batched;	/* the run has its address: nobody else frees it */
+	bool mixed;	/* the log is not in order */
 	uint32_t n, room;
 	struct ref *refs; /* the log; one, until it needs more room */
 	struct ref one;
@@ -46,7 +47,7 @@ struct btrfs_refs {
 	struct head **heads;
 	size_t heads_size; /* a power of 2 */
 	size_t head_count; /* in the table */
-	size_t ref_count;  /* in their logs */
+	size_t ref_count[2]; /* in their logs: of tree blocks, of data */
 	size_t waiting;	   /* heads that are touched */
 	struct btrfs_extent extent; /* the one at work */
 	struct btrfs_extent looked; /* the one last looked up */
@@ -55,7 +56,15 @@ struct btrfs_refs {
 	struct btrfs_range given, taken, gone;
 };
 
-enum { TABLE_MIN = 1024, LOG_MIN = 4 };
+enum {
+	TABLE_MIN = 1024,
+	LOG_MIN = 4,
+	/* Of items in the extent and free space trees, with half-full leaves:
+	 * what an extent or a reference to data may add, and what one to a
+	 * tree block does. */
+	EXTENT_SPACE = 160,
+	BLOCK_REF_SPACE = 2 * sizeof(struct btrfs_item),
+};
 
 /* ---- heads ---------------------------------------------------------------- */
 
@@ -134,7 +143,7 @@ static void head_take(struct btrfs_refs *rs, struct head *h)
 	*head_slot(rs, h->bytenr) = h->hash_next;
 	rs->head_count--;
 	rs->waiting -= h->touched;
-	rs->ref_count -= h->n;
+	rs->ref_count[h->data] -= h->n;
 }
 
 static void head_free(struct head *h)
@@ -177,22 +186,14 @@ static int ref_cmp(const void *pa, const void *pb)
 	return a->off < b->off ? -1 : a->off > b->off;
 }
 
-static bool log_is_sorted(const struct head *h)
-{
-	for (uint32_t i = 1; i < h->n; i++) {
-		if (ref_cmp(&h->refs[i - 1], &h->refs[i]) >= 0)
-			return false;
-	}
-	return true;
-}
-
 /* Afterwards it has each reference once, none that has not changed. */
 static void log_sort(struct head *h)
 {
 	uint32_t n = 0;
 
-	if (!log_is_sorted(h))
-		qsort(h->refs, h->n, sizeof(*h->refs), ref_cmp);
+	if (!h->mixed)
+		return;
+	qsort(h->refs, h->n, sizeof(*h->refs), ref_cmp);
 	for (uint32_t i = 0; i < h->n; i++) {
 		if (n && !ref_cmp(&h->refs[n - 1], &h->refs[i]))
 			h->refs[n - 1].delta += h->refs[i].delta;
@@ -201,13 +202,14 @@ static void log_sort(struct head *h)
 		n -= !h->refs[n - 1].delta;
 	}
 	h->n = n;
+	h->mixed = false;
 }
 
 static void head_sort(struct btrfs_refs *rs, struct head *h)
 {
-	rs->ref_count -= h->n;
+	rs->ref_count[h->data] -= h->n;
 	log_sort(h);
-	rs->ref_count += h->n;
+	rs->ref_count[h->data] += h->n;
 }
 
 /* Room for one more.  It grows when putting it in order did not halve it. */
@@ -235,17 +237,21 @@ static int log_add(struct r3_btrfs *fs, struct head *h,
 		   const struct btrfs_ref *what, int delta)
 {
 	struct ref r = ref_put(what, delta);
-	int err = 0;
+	struct ref *last = h->n ? &h->refs[h->n - 1] : NULL;
+	int err;
 
-	if (h->n && !ref_cmp(&h->refs[h->n - 1], &r)) {
-		h->refs[h->n - 1].delta += delta;
+	if (last && !ref_cmp(last, &r)) {
+		last->delta += delta;
+		h->n -= !last->delta;
+		fs->refs->ref_count[h->data] -= !last->delta;
 		return 0;
 	}
 	err = log_ready(fs, h);
 	if (err)
 		return err;
+	h->mixed |= h->n && ref_cmp(&h->refs[h->n - 1], &r) >= 0;
 	h->refs[h->n++] = r;
-	fs->refs->ref_count++;
+	fs->refs->ref_count[h->data]++;
 	return 0;
 }
 
@@ -409,7 +415,25 @@ bool btrfs_ref_grow(struct r3_btrfs *fs, const struct btrfs_ref *ref,
 
 size_t btrfs_refs_count(const struct r3_btrfs *fs)
 {
-	return r3_max(fs->refs->waiting, fs->refs->ref_count);
+	const struct btrfs_refs *rs = fs->refs;
+
+	return r3_max(rs->waiting, rs->ref_count[0] + rs->ref_count[1]);
+}
+
+size_t btrfs_refs_memory(const struct r3_btrfs *fs)
+{
+	const struct btrfs_refs *rs = fs->refs;
+
+	return rs->head_count * sizeof(struct head) +
+	       (rs->ref_count[0] + rs->ref_count[1]) * sizeof(struct ref);
+}
+
+uint64_t btrfs_refs_space(const struct r3_btrfs *fs)
+{
+	const struct btrfs_refs *rs = fs->refs;
+
+	return r3_max(rs->waiting, rs->ref_count[1]) * EXTENT_SPACE +
+	       rs->ref_count[0] * BLOCK_REF_SPACE;
 }
 
 /* ---- space that changes with them ----------------------------------------- */

@@ -13,10 +13,8 @@
 #include "edit.h"
 
 #define DIRTY_MAX (128 * R3_MIB) /* of blocks, before a commit by itself */
+#define REFS_MAX (32 * R3_MIB)	 /* of memory for references, likewise */
 enum {
-	REFS_MAX = 200000,   /* likewise */
-	REF_BYTES = 160,     /* of items in the extent and free space trees that
-				a reference may add, with half-full leaves */
 	COMMIT_MIN = 24,     /* blocks that any commit copies */
 	COMMIT_MAX = 4096,   /* that are kept for one, of what it may copy */
 	RESERVE = 64,	     /* blocks kept for what frees space */
@@ -170,7 +168,7 @@ static uint64_t pending_blocks(const struct r3_btrfs *fs)
 	uint64_t refs = btrfs_refs_count(fs);
 
 	return r3_min(4 * refs, commit_trees(fs)) +
-	       2 * refs * REF_BYTES / fs->nodesize + fs->trans->changed.n;
+	       2 * btrfs_refs_space(fs) / fs->nodesize + fs->trans->changed.n;
 }
 
 /* Kept so that any commit can end, whatever it has to copy. */
@@ -269,7 +267,7 @@ int btrfs_trans_end(struct r3_btrfs *fs, int err)
 		return err;
 	}
 	if (fs->dirty_count >= DIRTY_MAX / fs->nodesize ||
-	    btrfs_refs_count(fs) >= REFS_MAX)
+	    btrfs_refs_memory(fs) >= REFS_MAX)
 		return btrfs_trans_commit(fs);
 	return 0;
 }

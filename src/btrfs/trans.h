@@ -198,6 +198,9 @@ int btrfs_ref_make_full(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level);
 int btrfs_refs_run(struct r3_btrfs *fs);
 /* References that wait, or extents if these are more. */
 size_t btrfs_refs_count(const struct r3_btrfs *fs);
+/* Bytes: that they take in memory, and that their items may take, at most. */
+size_t btrfs_refs_memory(const struct r3_btrfs *fs);
+uint64_t btrfs_refs_space(const struct r3_btrfs *fs);
 
 /* For quotas, called with every reference that comes and goes. */
 void btrfs_quota_ref(struct r3_btrfs *fs, const struct btrfs_ref *ref,
