@@ -60,7 +60,8 @@ bool btrfs_parse_compress(const char *text, unsigned *compression, int *level);
 /* A subvolume by its path or number. */
 int btrfs_find_subvol(const struct btrfs_image *img, const char *text,
 		      uint64_t *out);
-/* "1/100", "0/257", "257", or the path of a subvolume; says what is wrong. */
+/* "1/100", "0/257", "257", or the path of a subvolume.  Return: 0, what
+ * the library says, or R3_EXIT_USAGE and a text was printed. */
 int btrfs_find_group(const struct btrfs_image *img, const char *text,
 		     uint64_t *out);
 void btrfs_uuid_print(const uint8_t *uuid, char out[37]);

@@ -12,7 +12,7 @@ static int bad_group(const struct btrfs_image *img, const char *text)
 {
 	fprintf(stderr, "%s: '%s' is no quota group: name it LEVEL/NUMBER, by "
 		"a subvolume's number or by its path\n", img->name, text);
-	return -EINVAL;
+	return R3_EXIT_USAGE;
 }
 
 int btrfs_find_group(const struct btrfs_image *img, const char *text,
@@ -22,6 +22,7 @@ int btrfs_find_group(const struct btrfs_image *img, const char *text,
 	struct r3_btrfs_inode in;
 	uint64_t level, id;
 	char head[8];
+	int err;
 
 	if (!r3_parse_uint(text, &id)) {
 		*out = id;
@@ -37,11 +38,21 @@ int btrfs_find_group(const struct btrfs_image *img, const char *text,
 				       ? bad_group(img, text) : 0;
 		}
 	}
-	if (btrfs_lookup(img->fs, text, false, &in) ||
-	    in.ino != R3_BTRFS_ROOT_INO)
+	err = btrfs_lookup(img->fs, text, false, &in);
+	if (err == -EIO || err == -EUCLEAN || err == -ENOMEM)
+		return err;
+	if (err || in.ino != R3_BTRFS_ROOT_INO)
 		return bad_group(img, text);
 	*out = in.subvol;
 	return 0;
+}
+
+/* Of btrfs_find_group()'s failure, the exit code. */
+static int close_groupless(struct btrfs_image *img, int err)
+{
+	int code = btrfs_close_image(img, err);
+
+	return err > 0 ? err : code;
 }
 
 /* ---- quota --------------------------------------------------------------- */
@@ -103,8 +114,9 @@ static int change_group(const struct r3_args *args,
 
 	if (ret)
 		return ret;
-	if (btrfs_find_group(&img, args->pos[1], &id))
-		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
+	ret = btrfs_find_group(&img, args->pos[1], &id);
+	if (ret)
+		return close_groupless(&img, ret);
 	return btrfs_save_image(&img, call(img.fs, id));
 }
 
@@ -128,9 +140,11 @@ static int change_member(const struct r3_args *args,
 
 	if (ret)
 		return ret;
-	if (btrfs_find_group(&img, args->pos[1], &member) ||
-	    btrfs_find_group(&img, args->pos[2], &group))
-		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
+	ret = btrfs_find_group(&img, args->pos[1], &member);
+	if (!ret)
+		ret = btrfs_find_group(&img, args->pos[2], &group);
+	if (ret)
+		return close_groupless(&img, ret);
 	return btrfs_save_image(&img, call(img.fs, member, group));
 }
 
@@ -175,8 +189,9 @@ static int run_qgroup_limit(const struct r3_args *args)
 	ret = btrfs_open_image_rw(args->pos[0], NULL, &img);
 	if (ret)
 		return ret;
-	if (btrfs_find_group(&img, args->pos[1], &l.id))
-		return btrfs_close_image(&img, 0), R3_EXIT_USAGE;
+	ret = btrfs_find_group(&img, args->pos[1], &l.id);
+	if (ret)
+		return close_groupless(&img, ret);
 	ret = r3_btrfs_each_qgroup(img.fs, take_limits, &l);
 	if (ret >= 0) {
 		*(r3_cli_opt(args, "exclusive") ? &l.excl : &l.rfer) = size;

@@ -213,6 +213,8 @@ static int make_all(struct make *m, const struct r3_args *args, unsigned from)
 /* The groups of every -i.  A text was printed for what is wrong. */
 static int find_groups(struct make *m, const struct r3_args *args)
 {
+	int err;
+
 	m->inherit.groups = m->groups;
 	for (unsigned i = 0; i < args->all_count; i++) {
 		if (args->cmd->opts[args->all[i].opt].letter != 'i')
@@ -222,9 +224,10 @@ static int find_groups(struct make *m, const struct r3_args *args)
 				m->img.name, INHERIT_MAX);
 			return R3_EXIT_FAILED;
 		}
-		if (btrfs_find_group(&m->img, args->all[i].value,
-				     &m->groups[m->inherit.count++]))
-			return R3_EXIT_FAILED;
+		err = btrfs_find_group(&m->img, args->all[i].value,
+				       &m->groups[m->inherit.count++]);
+		if (err)
+			return err < 0 ? err : R3_EXIT_FAILED;
 	}
 	return 0;
 }
