@@ -78,6 +78,11 @@ void r3_btrfs_dev_close(struct r3_btrfs_dev *dev); /* NULL is fine */
 
 struct r3_btrfs;
 
+/* An inode is known by its subvolume and its number there. */
+struct r3_btrfs_inode {
+	uint64_t subvol, ino;
+};
+
 struct r3_btrfs_options {
 	int super;	  /* 0: the best copy; 1 to 3: this one */
 	int backup;	  /* 0: the current roots; 1 to 4: this backup */
@@ -89,6 +94,11 @@ struct r3_btrfs_options {
 	int level;	      /* 0: the usual one */
 	bool keep_times; /* changed data leaves mtime and ctime to the caller,
 			    who sets them: a mount's kernel does */
+	/* Of an inode that is about to lose its last name: is it in use?  Then
+	 * it is held, once the name is gone, as by r3_btrfs_hold(), and to be
+	 * released.  NULL: none is. */
+	bool (*in_use)(void *arg, struct r3_btrfs_inode in);
+	void *arg;
 	/* For tests that want the same image again; NULL: the system's. */
 	void (*now)(struct timespec *out);
 	void (*random)(void *out, size_t len);
@@ -154,11 +164,6 @@ void r3_btrfs_compat_ro_names(uint64_t bits, char *out, size_t len);
 #define R3_BTRFS_ROOT_INO UINT64_C(256)
 #define R3_BTRFS_NAME_MAX 255
 #define R3_BTRFS_PATH_MAX 4096
-
-/* An inode is known by its subvolume and its number there. */
-struct r3_btrfs_inode {
-	uint64_t subvol, ino;
-};
 
 struct r3_btrfs_subvol {
 	uint64_t id, parent, dirid; /* parent 0: the top or an orphan */

@@ -63,6 +63,7 @@ struct btrfs_victim {
 	struct btrfs_node node;
 	bool inode;    /* else a stub, which is nothing but its entry */
 	bool last;     /* no other name is left */
+	bool used;     /* the caller says so: will be held */
 	bool at_once;  /* few items, not held: goes with its name */
 	unsigned items; /* that the operation changes on its account */
 };

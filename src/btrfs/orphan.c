@@ -61,12 +61,14 @@ int btrfs_victim_get(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (!err && btrfs_node_is_dir(&v.node))
 		err = btrfs_dir_empty(fs, tree, v.node.ino);
 	v.last = !err && le32(v.node.item.nlink) <= 1;
-	v.items = 2; /* inode item, reference */
-	if (v.last) {
+	v.items = 3; /* inode item, reference, orphan */
+	v.used = v.last && fs->opts.in_use &&
+		 fs->opts.in_use(fs->opts.arg, btrfs_node_in(&v.node));
+	if (v.last && !v.used && !btrfs_held(fs, btrfs_node_in(&v.node))) {
 		err = count_items(fs, &v.node, &count);
-		v.at_once = count <= AT_ONCE &&
-			    !btrfs_held(fs, btrfs_node_in(&v.node));
-		v.items += v.at_once ? 2 * count : 1;
+		v.at_once = count <= AT_ONCE;
+		if (v.at_once)
+			v.items += 2 * count;
 	}
 	if (!err)
 		*out = v;
@@ -98,8 +100,10 @@ int btrfs_victim_unlink(struct r3_btrfs *fs, struct btrfs_node *dir,
 				     .dir = dir->ino, .name = name,
 				     .len = len };
 	uint32_t nlink = le32(v->node.item.nlink);
-	int err = btrfs_name_remove(fs, dir, name, len, entry);
+	int err = v->used ? r3_btrfs_hold(fs, btrfs_node_in(&v->node)) : 0;
 
+	if (!err)
+		err = btrfs_name_remove(fs, dir, name, len, entry);
 	if (err || !v->inode)
 		return err;
 	if (v->at_once)

@@ -180,43 +180,22 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 
 /* ---- names that go --------------------------------------------------------*/
 
-/* What a name led to before it went.  An inode that the kernel knows may be
- * open: it is held until the kernel forgets it. */
-struct victim {
-	struct r3_btrfs_inode in;
-	fuse_ino_t node; /* 0: not held */
-};
-
-static int hold_victim(struct mount *m, struct r3_btrfs_inode dir,
-		       const char *name, struct victim *v)
+/* An inode that the kernel knows may be open: it is held until the kernel
+ * forgets it. */
+bool mount_in_use(void *arg, struct r3_btrfs_inode in)
 {
-	struct r3_btrfs_dirent e;
-	struct r3_btrfs_stat st;
-	int err = r3_btrfs_lookup_at(m->fs, dir, name, strlen(name), &e);
+	struct mount *m = arg;
 
-	v->node = 0;
-	if (err == -ENOENT)
-		return 0; /* whatever is tried will say so */
-	if (err || e.stub || e.in.subvol != dir.subvol)
-		return err;
-	v->in = e.in;
-	v->node = nodes_find(&m->nodes, e.in, 0);
-	if (!v->node)
-		return 0;
-	err = r3_btrfs_stat(m->fs, e.in, &st);
-	if (!err && st.st.st_nlink > 1)
-		v->node = 0;
-	if (!err && v->node)
-		err = r3_btrfs_hold(m->fs, e.in);
-	return err;
+	m->victim = nodes_find(&m->nodes, in, 0);
+	return m->victim;
 }
 
-static int victim_end(struct mount *m, const struct victim *v, int err)
+/* After a change that may have taken a last name away. */
+static int victim_end(struct mount *m, int err)
 {
-	if (v->node && err)
-		r3_btrfs_release(m->fs, v->in);
-	else if (v->node)
-		nodes_at(&m->nodes, v->node)->held = true;
+	if (m->victim && !err)
+		nodes_at(&m->nodes, m->victim)->held = true;
+	m->victim = 0;
 	if (!err)
 		mount_dirty(m);
 	return err;
@@ -225,14 +204,10 @@ static int victim_end(struct mount *m, const struct victim *v, int err)
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = mount_of(req);
-	struct r3_btrfs_inode dir = mount_inode(m, parent);
-	struct victim v;
-	int err = hold_victim(m, dir, name, &v);
 
-	if (!err)
-		err = victim_end(m, &v, r3_btrfs_unlink(m->fs, dir, name,
-							strlen(name)));
-	done(m, req, err);
+	done(m, req, victim_end(m, r3_btrfs_unlink(m->fs,
+						   mount_inode(m, parent),
+						   name, strlen(name))));
 }
 
 static int one_entry(void *arg, const struct r3_btrfs_dirent *entry)
@@ -267,12 +242,9 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = mount_of(req);
 	struct r3_btrfs_inode dir = mount_inode(m, parent);
-	struct victim v;
-	int err = hold_victim(m, dir, name, &v);
+	int err = victim_end(m, r3_btrfs_rmdir(m->fs, dir, name,
+					       strlen(name)));
 
-	if (!err)
-		err = victim_end(m, &v, r3_btrfs_rmdir(m->fs, dir, name,
-						       strlen(name)));
 	if (err == -EBUSY)
 		err = rmdir_subvol(m, dir, name);
 	done(m, req, err);
@@ -284,18 +256,14 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct mount *m = mount_of(req);
 	struct r3_btrfs_inode dir = mount_inode(m, parent);
 	struct r3_btrfs_inode to_dir = mount_inode(m, to_parent);
-	struct victim v = { .node = 0 };
 	int err = 0;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		err = -EINVAL;
-	if (!err && !flags)
-		err = hold_victim(m, to_dir, to, &v);
 	if (!err)
-		err = victim_end(m, &v, r3_btrfs_rename(m->fs, dir, name,
-							strlen(name), to_dir,
-							to, strlen(to),
-							flags));
+		err = victim_end(m, r3_btrfs_rename(m->fs, dir, name,
+						    strlen(name), to_dir, to,
+						    strlen(to), flags));
 	done(m, req, err);
 }
 

@@ -171,6 +171,8 @@ static int open_volume(struct mount *m)
 {
 	struct r3_btrfs_options opts = {
 		.now = mount_now,
+		.in_use = mount_in_use,
+		.arg = m,
 		.write = !m->args->readonly,
 		.compression = m->args->compression,
 		.level = m->args->level,

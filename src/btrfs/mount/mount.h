@@ -59,7 +59,7 @@ struct node {
 	uint64_t stub;	  /* which of the subvolume's stubs; else 0 */
 	uint64_t lookups; /* that the kernel has not given back; 0: free */
 	uint32_t next;	  /* of its hash, or of the free ones */
-	bool held;	  /* has no name any more, r3_btrfs_hold() */
+	bool held;	  /* has no name any more; to be released */
 };
 
 /* A node's number for FUSE is its place in the table; 1 is the root. */
@@ -117,6 +117,8 @@ struct mount {
 	pthread_t reader;
 	int reader_err;	 /* it has ended; -ENODEV: as we are unmounted */
 	int wake;	 /* eventfd: the main thread is to look */
+
+	fuse_ino_t victim; /* in use, and losing its last name; or 0 */
 
 	/* wire.c */
 	bool kill_offered, kill_sgid; /* the request takes setuid, setgid away */
@@ -215,6 +217,8 @@ int acl_chmod(void *value, size_t len, mode_t mode);
 /* The permission bits that a list stands for.  -EINVAL: it is no list. */
 int acl_mode(void *value, size_t len, mode_t *mode, bool *needed);
 
+/* change.c: r3_btrfs_options.in_use */
+bool mount_in_use(void *arg, struct r3_btrfs_inode in);
 /* setuid goes, and setgid where the group may execute or the caller is not of
  * it. */
 int change_kill(fuse_req_t req, struct r3_btrfs_inode in);

@@ -962,6 +962,68 @@ static void test_lost_orphan(void **state)
 	assert_int_equal(orphans(m), 0);
 }
 
+struct busy {
+	uint64_t ino;
+	unsigned asked;
+};
+
+static bool is_busy(void *arg, struct r3_btrfs_inode in)
+{
+	struct busy *b = arg;
+
+	b->asked++;
+	return in.ino == b->ino;
+}
+
+/* A file without a name, until it is released. */
+static void expect_held(struct model *m, struct r3_btrfs_inode in)
+{
+	struct r3_btrfs_stat st;
+
+	expect(m, "stat", 0, r3_btrfs_stat(m->fs, in, &st));
+	assert_int_equal(st.st.st_nlink, 0);
+	assert_int_equal(orphans(m), 1);
+	expect(m, "release", 0, r3_btrfs_release(m->fs, in));
+	expect(m, "stat", -ENOENT, r3_btrfs_stat(m->fs, in, &st));
+	assert_int_equal(orphans(m), 0);
+}
+
+/* The caller says what is in use, of what loses its last name only. */
+static void test_in_use(void **state)
+{
+	struct busy busy = { 0 };
+	struct r3_btrfs_options o = { .write = true, .in_use = is_busy,
+				      .arg = &busy };
+	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct model *m = *state;
+	struct r3_btrfs_inode root = m->inodes[0].in, in[3];
+	struct r3_btrfs_why why;
+	struct r3_btrfs_stat st;
+
+	r3_btrfs_close(m->fs);
+	assert_int_equal(r3_btrfs_open(m->dev, &o, &m->fs, &why), 0);
+	for (unsigned i = 0; i < 3; i++)
+		expect(m, "make", 0, r3_btrfs_make(m->fs, root, &"abc"[i], 1,
+						   &what, &in[i]));
+	busy.ino = in[0].ino;
+	expect(m, "link", 0, r3_btrfs_link(m->fs, in[0], root, "A", 1));
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "A", 1));
+	expect(m, "unlink", -ENOENT, r3_btrfs_unlink(m->fs, root, "A", 1));
+	assert_int_equal(busy.asked, 0);
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "b", 1));
+	assert_int_equal(busy.asked, 1);
+	expect(m, "stat", -ENOENT, r3_btrfs_stat(m->fs, in[1], &st));
+	expect(m, "release", -EINVAL, r3_btrfs_release(m->fs, in[1]));
+	expect(m, "rename", 0, r3_btrfs_rename(m->fs, root, "c", 1, root, "a",
+					       1, 0));
+	assert_int_equal(busy.asked, 2);
+	expect_held(m, in[0]);
+	busy.ino = in[2].ino;
+	expect(m, "unlink", 0, r3_btrfs_unlink(m->fs, root, "a", 1));
+	assert_int_equal(busy.asked, 3);
+	expect_held(m, in[2]);
+}
+
 /* A subvolume of many blocks; the one that its inode @ino lies in. */
 static uint64_t large_subvol(struct model *m, const char *name, uint64_t ino,
 			     uint64_t *block)
@@ -1121,6 +1183,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_orphan, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_dead, setup,
