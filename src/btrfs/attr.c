@@ -40,6 +40,14 @@ static void apply(struct btrfs_node *node, const struct r3_btrfs_attr *a)
 		i->flags = to_le64(new_flags(node, a->flags));
 }
 
+/* An inode that changed in the running transaction lies in a leaf that was
+ * copied then: it takes nothing of a quota to change it again. */
+static bool is_copied(const struct r3_btrfs *fs, const struct btrfs_node *node)
+{
+	return le64(node->item.transid) == btrfs_transid(fs) &&
+	       !node->tree->shared_born;
+}
+
 int r3_btrfs_setattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		     const struct r3_btrfs_attr *attr)
 {
@@ -50,8 +58,11 @@ int r3_btrfs_setattr(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 	    attr->flags & ~FLAGS_KNOWN)
 		err = btrfs_fail(fs, -EINVAL, "unknown inode flags 0x%llx",
 				 (unsigned long long)attr->flags);
-	if (!err)
+	if (!err && is_copied(fs, &node))
 		err = btrfs_trans_start(fs, 1, BTRFS_USES);
+	else if (!err)
+		err = btrfs_start_within_quota(fs, in.subvol, 1,
+					       btrfs_meta_bytes(1, 0));
 	if (err)
 		return err;
 	apply(&node, attr);

@@ -247,6 +247,30 @@ static int change(struct r3_btrfs *fs, struct rename *r)
 	return err;
 }
 
+/* Entries and a reference come, and each leaf of the ways to them may have to be
+ * copied. */
+static int start(struct r3_btrfs *fs, const struct rename *r)
+{
+	uint64_t bytes = btrfs_meta_bytes(3, 80 + 3 * r->to.len);
+	uint64_t from = r->from.dir->tree->root->id;
+	uint64_t to = r->to.dir->tree->root->id;
+	int err;
+
+	if (r->flags & RENAME_EXCHANGE)
+		bytes += btrfs_meta_bytes(3, 80 + 3 * r->from.len);
+	do {
+		err = btrfs_start_within_quota(fs, to, 16 + r->victim.items,
+					       bytes);
+		if (err)
+			return err;
+		if (from != to)
+			err = btrfs_quota_reserve(fs, from, bytes);
+		if (err)
+			err = btrfs_trans_end(fs, err);
+	} while (err == -EDQUOT && btrfs_quota_again(fs));
+	return err;
+}
+
 int r3_btrfs_rename(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		    const char *name, size_t len, struct r3_btrfs_inode to_dir,
 		    const char *to, size_t to_len, unsigned flags)
@@ -265,7 +289,7 @@ int r3_btrfs_rename(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		return err;
 	err = look(fs, &r);
 	if (!err)
-		err = btrfs_trans_start(fs, 16 + r.victim.items, BTRFS_USES);
+		err = start(fs, &r);
 	if (!err)
 		err = btrfs_trans_end(fs, change(fs, &r));
 	return err || !r.replaces ? err : btrfs_victim_finish(fs, &r.victim);

@@ -5,6 +5,7 @@
  * Shorter: extents go from the end on, and the sector that is left in part gets
  * zeros after its end, so that a file that grows again reads zeros there.  One
  * with very many extents takes several operations, and is shorter after each.
+ * Longer counts against a quota, as every change that frees nothing.
  */
 #include "extent.h"
 #include "names.h"
@@ -113,6 +114,11 @@ static int truncate_step(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 
 	if (err)
 		return err;
+	if (size > r.size)
+		err = btrfs_quota_reserve(fs, in.subvol,
+					  btrfs_meta_bytes(1, 0));
+	if (err)
+		return btrfs_replace_cancel(&r, err);
 	if (last) {
 		err = prepare(fs, &r, size, buf);
 	} else {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "extent.h"
+#include "names.h"
 
 /* Whole sectors [from, to) of a file, in up to three parts: what is written
  * (@body, from @body_at on), and the sectors that it fills only in part. */
@@ -387,6 +388,9 @@ static int write_step(struct writer *w, struct r3_btrfs *fs,
 		err = try_inline(w, &is_inline);
 	if (!err && !is_inline)
 		err = store(w, max);
+	else if (!err)
+		err = btrfs_quota_reserve(fs, in.subvol,
+					  btrfs_meta_bytes(1, r->inline_len));
 	if (err)
 		return btrfs_replace_cancel(r, err);
 	*done = r3_min(r->to, off + len) - off;

@@ -5,6 +5,7 @@ STEPS does a step of a script on an image (quota_steps.c).  The numbers
 expected are those that Linux 6.18 printed for the same script; where the kernel
 gave up counting, those of its rescan.
 """
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import zlib
 
+import fuse
 from kernel import Kernel, RING3, fill, rescan, ring3, run
 
 STEPS = sys.argv[1]
@@ -226,6 +228,69 @@ run("btrfs", "quota", "enable", root)
 rescan(root)
 k.umount()
 judge(image, "the kernel turned them on again")
+
+# A full group: what the kernel refuses there we refuse, through a mount.  But
+# a file may become shorter, as that frees.
+def tries(root):
+    a = root + "/A/"
+    changes = {
+        "chmod": lambda: os.chmod(a + "1", 0o600),
+        "chown": lambda: os.chown(a + "1", 1, 1),
+        "times": lambda: os.utime(a + "1", (1, 1)),
+        "rename": lambda: os.rename(a + "2", a + "two"),
+        "replace": lambda: os.rename(a + "3", a + "4"),
+        "longer": lambda: os.truncate(a + "5", 20000),
+        "link": lambda: os.link(a + "6", a + "six"),
+        "mkdir": lambda: os.mkdir(a + "seven"),
+        "xattr": lambda: os.setxattr(a + "8", "user.a", b"v"),
+        "shorter": lambda: os.truncate(a + "9", 0),
+        "unlink": lambda: os.unlink(a + "10"),
+    }
+    found = {}
+    for name, change in changes.items():
+        try:
+            change()
+            found[name] = 0
+        except OSError as e:
+            found[name] = e.errno
+        os.sync()  # what is freed counts from the next commit on
+    return found
+
+
+def full_group():
+    fuse.need()
+    f = fuse.Folder()
+    image = k.image("full", 512 << 20)
+    root = k.mount(image)
+    run("btrfs", "quota", "enable", root)
+    rescan(root)
+    run("btrfs", "subvolume", "create", f"{root}/A")
+    for i in range(100):
+        with open(f"{root}/A/{i}", "wb") as file:
+            file.write(os.urandom(8192 if i % 2 else 300))
+    run("btrfs", "filesystem", "sync", root)
+    used = kernel_numbers(root)["0/256"][0]
+    k.umount()
+    for room, full in ((0, True), (1 << 20, False), (-4096, True)):
+        ours, theirs = f.path("ours.img"), f.path("theirs.img")
+        ring3("qgroup", "limit", image, "0/256", str(used + room))
+        for copy in (ours, theirs):
+            run("cp", "--sparse=always", image, copy)
+        want = tries(k.mount(theirs))
+        k.umount()
+        assert want.pop("shorter") == (errno.EDQUOT if full else 0)
+        got = tries(f.mount(ours))
+        f.unmount()
+        assert got.pop("shorter") == 0
+        assert got == want, (room, got, want)
+        assert want["rename"] == (errno.EDQUOT if full else 0)
+        assert want["unlink"] == 0
+        judge(ours, f"{room} bytes left")
+    f.close()
+
+
+if os.path.exists("/dev/fuse"):
+    full_group()
 
 # Simple quotas charge in another way: refused by name.  By ioctl, as older
 # btrfs-progs can't; cmd 4 is BTRFS_QUOTA_CTL_ENABLE_SIMPLE_QUOTA.

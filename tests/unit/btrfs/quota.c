@@ -519,12 +519,14 @@ static void full_group_takes_nothing(void **state)
 	struct r3_btrfs_inode top = { R3_BTRFS_TOP, R3_BTRFS_ROOT_INO };
 	struct r3_btrfs_inode dir = { 258, R3_BTRFS_ROOT_INO }, in, from;
 	struct r3_btrfs_new what = { .mode = S_IFREG | 0644 };
+	struct r3_btrfs_attr attr = { .set = R3_BTRFS_SET_MODE };
 	uint64_t id;
 
 	(void)state;
 	make_world(w, 1);
 	make_groups(w);
 	ok(w, r3_btrfs_make(w->fs, dir, "f", 1, &what, &in));
+	ok(w, r3_btrfs_write(w->fs, in, 0, w->data, 1000));
 	ok(w, r3_btrfs_qgroup_limit(w->fs, 258, NODE, NONE));
 	ok(w, r3_btrfs_lookup(w->fs, "A/f", &from));
 	assert_int_equal(r3_btrfs_make(w->fs, dir, "g", 1, &what, &in),
@@ -536,12 +538,19 @@ static void full_group_takes_nothing(void **state)
 			 -EDQUOT);
 	assert_int_equal(r3_btrfs_clone(w->fs, from, 0, 0, in, 0), -EDQUOT);
 	assert_int_equal(r3_btrfs_fallocate(w->fs, in, 0, 0, 8192), -EDQUOT);
+	assert_int_equal(r3_btrfs_write(w->fs, in, 0, w->data, 1001),
+			 -EDQUOT);
+	assert_int_equal(r3_btrfs_truncate(w->fs, in, 8192), -EDQUOT);
+	assert_int_equal(r3_btrfs_setattr(w->fs, in, &attr), -EDQUOT);
+	assert_int_equal(r3_btrfs_rename(w->fs, dir, "f", 1, dir, "g", 1, 0),
+			 -EDQUOT);
 	assert_int_equal(r3_btrfs_subvol_create(w->fs, dir, "v", 1, NULL,
 						&id), -EDQUOT);
 	assert_int_equal(r3_btrfs_snapshot(w->fs, 256, dir, "v", 1, false,
 					   NULL, &id), -EDQUOT);
 	/* of the full one, into another, costs that one */
 	ok(w, r3_btrfs_snapshot(w->fs, 258, top, "v", 1, false, NULL, &id));
+	ok(w, r3_btrfs_truncate(w->fs, in, 0));
 	ok(w, r3_btrfs_unlink(w->fs, dir, "f", 1));
 	op_reopen(w);
 	free_world(w);
