@@ -7,7 +7,9 @@
 passthrough_ll hands each request on to tmpfs: what FUSE itself takes on this
 machine, with threads (as it runs by itself) and with one.  It checks no
 permissions and has no xattrs, which saves it a request for each file made or
-removed, and another for each written.  It is compiled from libfuse3-dev's
+removed, and another for each written.  So a file takes, here and there: to make
+3 requests and 4, with 4 KiB in it 5 and 5, to read 2 and 5, to remove 4 and 3
+that somebody waits for.  It is compiled from libfuse3-dev's
 examples.  All images lie in /dev/shm, so that no disk is measured.  Mounts are
 made anew between creating, looking and removing, so that the kernel has to ask;
 peers and ours take turns, and the medians are printed, with ratios.
