@@ -338,6 +338,8 @@ void r3_cli_print_help(const struct r3_cmd *cmd, const char *path)
 	printf("%s\n", cmd->summary);
 	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++)
 		printf("  %-12s %s\n", c->name, c->summary);
+	if (cmd->sub)
+		printf("'%s COMMAND --help' says more\n", path);
 	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
 		char left[64];
 
