@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd_btrfs_edit.h"
+#include "progress.h"
 
 enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BUF = 1 << 20 };
 
@@ -214,6 +215,63 @@ static int ls_entry(void *arg, const struct r3_btrfs_dirent *e)
 	return err;
 }
 
+/* ---- one directory, by name: a whole tree would be too much to keep */
+
+struct ls_name {
+	struct r3_btrfs_inode in;
+	size_t len;
+	char *text;
+};
+
+struct ls_names {
+	struct ls_name *p;
+	size_t count, room;
+};
+
+static int ls_gather(void *arg, const struct r3_btrfs_dirent *e)
+{
+	struct ls_names *n = arg;
+	size_t room = n->room ? n->room * 2 : 64;
+	struct ls_name *p = n->p;
+
+	if (n->count == n->room) {
+		p = realloc(p, room * sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		n->p = p;
+		n->room = room;
+	}
+	p += n->count;
+	*p = (struct ls_name){ e->in, e->name_len, strdup(e->name) };
+	n->count += p->text != NULL;
+	return p->text ? 0 : -ENOMEM;
+}
+
+static int ls_by_name(const void *a, const void *b)
+{
+	const struct ls_name *x = a, *y = b;
+
+	return strcmp(x->text, y->text);
+}
+
+static int ls_sorted(struct ls *ls, struct r3_btrfs_inode dir)
+{
+	struct ls_names n = { 0 };
+	int err = r3_btrfs_each_entry(ls->fs, dir, 0, ls_gather, &n);
+
+	if (n.count)
+		qsort(n.p, n.count, sizeof(*n.p), ls_by_name);
+	/* what was found before damage is shown too */
+	for (size_t i = 0; i < n.count; i++) {
+		int one = ls_one(ls, n.p[i].in, n.p[i].text, n.p[i].len);
+
+		err = err ? err : one;
+		free(n.p[i].text);
+	}
+	free(n.p);
+	return err;
+}
+
 /* As ls(1): a link to a directory shows that, unless more than names is asked
  * for; what leads nowhere is shown itself. */
 static int ls_lookup(const struct ls *ls, const struct btrfs_image *img,
@@ -249,10 +307,12 @@ int r3_btrfs_cmd_ls(const struct r3_args *args)
 	ls->recursive = r3_cli_opt(args, "recursive");
 	ls->xattrs = r3_cli_opt(args, "xattrs");
 	err = ls_lookup(ls, &img, path, &in, &st);
-	if (!err && S_ISDIR(st.st.st_mode))
+	if (!err && !S_ISDIR(st.st.st_mode))
+		err = ls_one(ls, in, path + base, len);
+	else if (!err && (ls->recursive || ls->json))
 		err = r3_btrfs_each_entry(img.fs, in, 0, ls_entry, ls);
 	else if (!err)
-		err = ls_one(ls, in, path + base, len);
+		err = ls_sorted(ls, in);
 	free(ls);
 	return btrfs_close_image(&img, err);
 }
@@ -344,14 +404,19 @@ struct get {
 	uint8_t *buf;
 	struct link *links; /* files with several names, open addressing */
 	unsigned link_count, link_room;
+	struct cli_progress progress;
+	uint64_t done; /* bytes */
 	uint64_t skipped; /* owners, devices, xattrs that need more rights */
 };
 
 /* For what the host says; it is told then. */
-static int get_fail(const struct get *g, const char *what)
+static int get_fail(struct get *g, const char *what)
 {
+	int err = errno;
+
+	cli_progress_end(&g->progress);
 	fprintf(stderr, "%.*s%s%s: %s: %s\n", g->before, g->arg,
-		g->into ? "/" : "", g->path, what, strerror(errno));
+		g->into ? "/" : "", g->path, what, strerror(err));
 	return R3_EXIT_FAILED;
 }
 
@@ -470,6 +535,8 @@ static int get_extent(void *arg, const struct r3_btrfs_extent *x)
 		if (pwrite(d->fd, d->g->buf, got, (off_t)off) != (ssize_t)got)
 			return get_fail(d->g, "write");
 		off += got;
+		d->g->done += got;
+		cli_progress_show(&d->g->progress, d->g->done, 0);
 	}
 	return 0;
 }
@@ -609,7 +676,7 @@ static int dest_into(const struct get *g, const char *source, char *name)
 }
 
 /* What it is called when DEST is its name; @many: that can't be. */
-static int dest_new(const struct get *g, bool is_dir, bool many, char *name)
+static int dest_new(struct get *g, bool is_dir, bool many, char *name)
 {
 	size_t len, at = btrfs_path_last(g->arg, &len);
 
@@ -705,8 +772,10 @@ int r3_btrfs_cmd_get(const struct r3_args *args)
 	}
 	g->fs = img.fs;
 	g->arg = args->pos[last];
+	cli_progress_begin(&g->progress);
 	for (unsigned i = 1; !err && i < last; i++)
 		err = get_arg(g, &img, args->pos[i], last > 2);
+	cli_progress_end(&g->progress);
 	if (!err && g->skipped)
 		fprintf(stderr, "%s: %llu owners, xattrs or devices could not "
 			"be set here\n", g->arg,

@@ -104,6 +104,9 @@ READS = (
     ("cat I new/file/", None),
     ("cat I none", None),
     ("ls I todir", None),
+    ("ls I lib", None),
+    ("ls I a", None),
+    ("ls I /", "ls"),
     ("ls I todir/", None),
     ("ls I tofile", "ls tofile"),
     ("ls I tofile/", None),
@@ -187,6 +190,7 @@ def both(folder, image, words, shell):
 
 def main():
     os.umask(0o022)
+    os.environ["LC_ALL"] = "C"
     with tempfile.TemporaryDirectory() as folder:
         image, tree = folder + "/image", folder + "/tree"
         fill(folder)
