@@ -66,7 +66,7 @@ int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out);
  * r3_btrfs_dev_behind() - let a thread do the writing
  * @dev: what is to be written to; becomes a device above it, which closes both
  *
- * Writes are copied, up to 8 MiB of them, and what they came to is known at a
+ * Writes are copied, up to 32 MiB of them, and what they came to is known at a
  * later write, or at the flush: after a failure no flush succeeds.  One thread
  * at a time may use it.
  * Return: 0, -ENOMEM, -EAGAIN (no thread); then *@dev stays what it is.

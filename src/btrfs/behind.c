@@ -17,7 +17,7 @@
 #include "priv.h"
 
 enum {
-	BUFS = 8,
+	BUFS = 32,	/* at most; made when there is no spare one */
 	BUF = 1 << 20,	/* bytes in each */
 	ENOUGH = BUF / 4, /* to wake a thread that waits */
 };
@@ -25,7 +25,7 @@ enum {
 struct buf {
 	uint64_t off;
 	size_t len;
-	uint8_t *bytes; /* BUF */
+	uint8_t *bytes; /* BUF; the thread's and the filled one's only */
 };
 
 struct behind {
@@ -33,6 +33,10 @@ struct behind {
 	struct buf buf[BUFS]; /* by number, modulo */
 	unsigned head;	/* being filled; the user's only */
 	unsigned tail;	/* written next; tail to head - 1 are the thread's */
+	/* What was written goes to what is filled next, the last one first:
+	 * it is in a processor's cache. */
+	uint8_t *spare[BUFS];
+	unsigned spare_count, made;
 	bool stop;
 	int err;	/* of the first write that failed; it stays */
 	pthread_mutex_t lock;
@@ -67,6 +71,7 @@ static void *write_all(void *arg)
 						   x->len);
 		pthread_mutex_lock(&b->lock);
 		b->err = err;
+		b->spare[b->spare_count++] = x->bytes;
 		b->tail++;
 		pthread_cond_signal(&b->written);
 	}
@@ -75,6 +80,23 @@ static void *write_all(void *arg)
 }
 
 /* ---- its user -------------------------------------------------------------*/
+
+/* A buffer to be filled; when there are enough, or no memory, one that comes
+ * back from the thread. */
+static uint8_t *take_bytes(struct behind *b)
+{
+	uint8_t *bytes = NULL;
+
+	if (!b->spare_count && b->made < BUFS)
+		bytes = malloc(BUF);
+	if (bytes) {
+		b->made++;
+		return bytes;
+	}
+	while (!b->spare_count)
+		pthread_cond_wait(&b->written, &b->lock);
+	return b->spare[--b->spare_count];
+}
 
 /* What was filled goes to the thread; there is one to be filled, empty.  With
  * @idle only if the thread has nothing to do. */
@@ -86,8 +108,7 @@ static int hand_over(struct behind *b, bool idle)
 	if (at(b, b->head)->len && (!idle || b->tail == b->head)) {
 		b->head++;
 		pthread_cond_signal(&b->filled);
-		while (b->head - b->tail == BUFS)
-			pthread_cond_wait(&b->written, &b->lock);
+		at(b, b->head)->bytes = take_bytes(b);
 		at(b, b->head)->len = 0;
 	}
 	err = b->err;
@@ -176,8 +197,9 @@ static int behind_flush(struct r3_btrfs_dev *dev)
 
 static void behind_free(struct behind *b)
 {
-	for (unsigned i = 0; i < BUFS; i++)
-		free(b->buf[i].bytes);
+	while (b->spare_count)
+		free(b->spare[--b->spare_count]);
+	free(at(b, b->head)->bytes);
 	free(b);
 }
 
@@ -208,15 +230,14 @@ static const struct r3_btrfs_dev_ops behind_ops = {
 int r3_btrfs_dev_behind(struct r3_btrfs_dev **dev)
 {
 	struct behind *b = calloc(1, sizeof(*b));
-	int err = b ? 0 : -ENOMEM;
+	int err = -ENOMEM;
 
-	for (unsigned i = 0; !err && i < BUFS; i++) {
-		b->buf[i].bytes = malloc(BUF);
-		if (!b->buf[i].bytes)
-			err = -ENOMEM;
-	}
-	if (err)
+	if (!b)
+		return err;
+	b->buf[0].bytes = malloc(BUF);
+	if (!b->buf[0].bytes)
 		goto fail;
+	b->made = 1;
 	b->lower = *dev;
 	b->dev.ops = &behind_ops;
 	b->dev.size = b->lower->size;
@@ -234,7 +255,6 @@ fail_locks:
 	pthread_cond_destroy(&b->filled);
 	pthread_mutex_destroy(&b->lock);
 fail:
-	if (b)
-		behind_free(b);
+	behind_free(b);
 	return err;
 }
