@@ -151,8 +151,7 @@ static int long_opt(struct parse *p, const struct r3_cmd *cmd, int argc,
 		return problem(p, cmd, "'%s' could be several options; "
 			       "write more of it", word);
 	if (opt < 0)
-		return problem(p, cmd, "there is no option '%s'; behind '--' "
-			       "it would be an argument", word);
+		return problem(p, cmd, "there is no option '%s'", word);
 	if (cmd->opts[opt].arg)
 		return one_value(p, cmd, opt, eq ? eq + 1 : NULL, argc, argv,
 				 at);

@@ -125,7 +125,7 @@ void btrfs_super_seal(enum btrfs_csum_type type, struct btrfs_super *s,
 static int pick_copy(struct r3_btrfs *fs)
 {
 	struct btrfs_super s;
-	const char *wrong, *first_wrong = "is not on the device";
+	const char *wrong, *first_wrong = "would lie beyond its end";
 	bool magic = false;
 	int err;
 

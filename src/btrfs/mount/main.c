@@ -114,7 +114,7 @@ static int open_dev(struct mount *m)
 
 	if (!err && a->readonly)
 		err = r3_btrfs_dev_share(m->dev);
-	if (err == -EROFS || err == -EACCES)
+	if (!a->readonly && (err == -EROFS || err == -EACCES))
 		fprintf(stderr, "%s: %s; --read-only needs less\n", a->image,
 			strerror(-err));
 	else if (err)
