@@ -37,7 +37,9 @@ void r3_btrfs_print_name(FILE *out, const char *name, size_t len, bool json)
 	for (size_t i = 0; i < len;) {
 		unsigned n = utf8_len(s + i, len - i);
 
-		if (!n || s[i] < 0x20 || s[i] == 0x7f) {
+		/* U+0080 to U+009F move a terminal's cursor too */
+		if (!n || s[i] < 0x20 || s[i] == 0x7f ||
+		    (!json && n == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0)) {
 			print_one(out, s[i], json);
 			n = 1;
 		} else {

@@ -153,7 +153,7 @@ static int run_stream_dump(const struct r3_args *args)
 	err = r3_btrfs_stream_dump(in, r3_cli_opt(args, "json"), stdout,
 				   &why);
 	if (err)
-		fprintf(stderr, "%s: %s\n", name, why.text);
+		btrfs_tell(name, why.text);
 	if (in != stdin)
 		fclose(in);
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;

@@ -27,6 +27,9 @@ enum { BTRFS_OPT_SUPER, BTRFS_OPT_BACKUP };
  * was told already. */
 int btrfs_open_image(const struct r3_args *args, struct btrfs_image *img);
 int btrfs_close_image(struct btrfs_image *img, int err);
+/* "NAME: why" on standard error.  @why may hold names out of an image, which
+ * are not to move a terminal's cursor. */
+void btrfs_tell(const char *name, const char *why);
 /* For changes; @opts: or NULL. */
 int btrfs_open_image_rw(const char *name, struct r3_btrfs_options *opts,
 			struct btrfs_image *img);

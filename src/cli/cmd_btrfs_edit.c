@@ -36,7 +36,9 @@ int edit_fail(const struct btrfs_image *img, const char *path, int err)
 		why += len + 2;
 	fprintf(stderr, "%s: ", img->name);
 	r3_btrfs_print_name(stderr, path, strlen(path), false);
-	fprintf(stderr, ": %s\n", why);
+	fputs(": ", stderr);
+	r3_btrfs_print_name(stderr, why, strlen(why), false);
+	fputc('\n', stderr);
 	return err;
 }
 

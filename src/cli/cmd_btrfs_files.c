@@ -201,8 +201,9 @@ static int ls_entry(void *arg, const struct r3_btrfs_dirent *e)
 	/* A damaged image can hold a directory in itself. */
 	if (ls->depth == DEPTH_MAX ||
 	    len + e->name_len + 2 > sizeof(ls->path)) {
-		fprintf(stderr, "%s/%s: deeper than a path can be\n",
-			ls->path, e->name);
+		r3_btrfs_print_name(stderr, ls->path, len, false);
+		fprintf(stderr, ": what is in it is deeper than a path can "
+			"be\n");
 		return -ENAMETOOLONG;
 	}
 	if (len)
@@ -415,8 +416,9 @@ static int get_fail(struct get *g, const char *what)
 	int err = errno;
 
 	cli_progress_end(&g->progress);
-	fprintf(stderr, "%.*s%s%s: %s: %s\n", g->before, g->arg,
-		g->into ? "/" : "", g->path, what, strerror(err));
+	fprintf(stderr, "%.*s%s", g->before, g->arg, g->into ? "/" : "");
+	r3_btrfs_print_name(stderr, g->path, strlen(g->path), false);
+	fprintf(stderr, ": %s: %s\n", what, strerror(err));
 	return R3_EXIT_FAILED;
 }
 
@@ -651,7 +653,7 @@ static int get_entry(void *arg, const struct r3_btrfs_dirent *e)
 
 	if (len + e->name_len + 2 > sizeof(g->path)) {
 		errno = ENAMETOOLONG;
-		return get_fail(g, e->name);
+		return get_fail(g, "a name in it");
 	}
 	snprintf(g->path + len, sizeof(g->path) - len, "/%s", e->name);
 	err = get_one(g, e->in, e->name);

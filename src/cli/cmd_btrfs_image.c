@@ -22,7 +22,7 @@ static int open_fs(const char *name, const struct r3_btrfs_options *opts,
 	int err = r3_btrfs_open(img->dev, opts, &img->fs, &why);
 
 	if (err) {
-		fprintf(stderr, "%s: %s\n", name, why.text);
+		btrfs_tell(name, why.text);
 		r3_btrfs_dev_close(img->dev);
 		return R3_EXIT_FAILED;
 	}
@@ -32,6 +32,13 @@ static int open_fs(const char *name, const struct r3_btrfs_options *opts,
 			"check' says how much there is: %s\n", name,
 			r3_btrfs_left(img->fs));
 	return R3_EXIT_OK;
+}
+
+void btrfs_tell(const char *name, const char *why)
+{
+	fprintf(stderr, "%s: ", name);
+	r3_btrfs_print_name(stderr, why, strlen(why), false);
+	fputc('\n', stderr);
 }
 
 static int open_image(const char *name, bool write,
@@ -100,8 +107,7 @@ int btrfs_save_image(struct btrfs_image *img, int err)
 int btrfs_close_image(struct btrfs_image *img, int err)
 {
 	if (err < 0)
-		fprintf(stderr, "%s: %s\n", img->name,
-			r3_btrfs_why_of(img->fs, err));
+		btrfs_tell(img->name, r3_btrfs_why_of(img->fs, err));
 	r3_btrfs_close(img->fs);
 	r3_btrfs_dev_close(img->dev);
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;

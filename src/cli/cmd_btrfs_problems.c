@@ -18,7 +18,8 @@ void btrfs_problem(void *problems, const char *text)
 		printf("%s", p->count > 1 ? "," : "");
 		r3_btrfs_print_name(stdout, text, strlen(text), true);
 	} else {
-		printf("%s\n", text);
+		r3_btrfs_print_name(stdout, text, strlen(text), false);
+		putchar('\n');
 	}
 }
 

@@ -49,8 +49,7 @@ static int receive(const struct r3_args *args, struct btrfs_image *img,
 	cli_progress_end(&r.progress);
 	if (!err)
 		return btrfs_save_image(img, 0);
-	fprintf(stderr, "%s: %s\n", img->name,
-		r3_btrfs_why_of(img->fs, err));
+	btrfs_tell(img->name, r3_btrfs_why_of(img->fs, err));
 	btrfs_save_image(img, 0);
 	return R3_EXIT_FAILED;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Everything that ring3 btrfs prints with --json is JSON, one object a line, and
-its names are those of the manual page."""
+its names are those of the manual page; names in a text move no cursor."""
 import json
 import os
 import re
@@ -13,6 +13,7 @@ RING3 = os.path.join(os.path.abspath(BUILD), "ring3")
 PAGE = os.path.join(os.environ.get("MESON_SOURCE_ROOT", "."),
                     "man/ring3-btrfs.1.scd")
 ODD = b"odd \xff\n\"\\ \xc3\xa4"
+ESCAPES = b"esc \x1b[31m \xc2\x9b31m"
 READS = (
     "info I", "ls -R -x I", "ls I /dir", "xattr list I /file",
     "xattr get I /file user.x", "subvolume list I", "subvolume show I sub",
@@ -46,8 +47,9 @@ def fill(folder):
         f.write("text" * 5000)
     os.symlink("file", tree + "/link")
     os.mkfifo(tree + "/fifo")
-    with open(tree.encode() + b"/" + ODD, "w"):
-        pass
+    for name in (ODD, ESCAPES):
+        with open(tree.encode() + b"/" + name, "w"):
+            pass
     btrfs("mkfs", "--rootdir", tree, image)
     btrfs("mkfs", folder + "/other")
     btrfs("xattr", "set", image, "/file", "user.x", "y")
@@ -82,6 +84,9 @@ def main():
                 extra = set(o) - pages[command]
                 assert command in FREE or not extra, (words, extra)
         names = [o["name"] for o in objects("ls I", folder)]
+        text = btrfs("ls", "-l", folder + "/image")
+        assert not re.search(rb"[^\n\x20-\x7e\x80-\xff]|\xc2[\x80-\x9f]",
+                             text), text
         assert any(n.startswith("odd \xff\n\"\\ ") for n in names), names
 
 
