@@ -163,7 +163,9 @@ int r3_server_fd(const struct r3_server *s, const char *name);
 /**
  * r3_server_reopen() - ask for a fresh connection for a R3_KEY_DEVICE key
  * @fn: called from the loop with a connected socket, which it now owns, or a
- *	negative errno.  Waits as long as the other server is away.
+ *	negative errno; only when the other server is there again
+ * Return: 0; -EINVAL (no such key); -EALREADY (asked, not answered yet); or why
+ * the supervisor can't be asked: @fn is then not called.
  */
 int r3_server_reopen(struct r3_server *s, const char *key,
 		     void (*fn)(void *arg, int fd), void *arg);
@@ -190,9 +192,16 @@ int r3_server_ready(struct r3_server *s);
  */
 int r3_sandbox(const char *name, const char *calls);
 
-/* Hand a duplicate of @fd to the supervisor under @name, to be given again
- * after a restart; the same name again replaces it.  Without a supervisor:
- * -ENOTCONN, and nothing will outlive us. */
+/**
+ * r3_server_keep_fd() - have a duplicate of @fd given again after a restart
+ * @name: 1 to R3_SERVER_NAME_MAX - 1 bytes; the same again replaces it
+ * @fd:	  an eventfd, a memory file or a socket; others are not kept, which only
+ *	  the supervisor's log says
+ *
+ * Waits while the supervisor is stopped and has not heard what was said before;
+ * so does r3_server_drop_fd().
+ * Return: 0; -ENOTCONN (no supervisor: nothing will outlive us); -EPIPE (gone).
+ */
 int r3_server_keep_fd(struct r3_server *s, const char *name, int fd);
 void r3_server_drop_fd(struct r3_server *s, const char *name);
 /* What was kept before we died; -1: nothing.  Now the caller's to close. */
