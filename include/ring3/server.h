@@ -194,7 +194,8 @@ int r3_sandbox(const char *name, const char *calls);
 
 /**
  * r3_server_keep_fd() - have a duplicate of @fd given again after a restart
- * @name: 1 to R3_SERVER_NAME_MAX - 1 bytes; the same again replaces it
+ * @name: 1 to R3_SERVER_NAME_MAX - 1 bytes; the same again replaces it.  A
+ *	  socket that is replaced or dropped is shut down
  * @fd:	  an eventfd, a memory file or a socket; others are not kept, which only
  *	  the supervisor's log says
  *
