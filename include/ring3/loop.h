@@ -50,8 +50,9 @@ void r3_loop_close(struct r3_loop *loop);
 
 /**
  * r3_loop_watch() - call @fn when @fd is ready
+ * @w:	    zeroed before its first use; untouched on failure
  * @events: EPOLLIN and so on, level triggered
- * Return: 0 or what epoll_ctl() said.
+ * Return: 0 or what epoll_ctl() said (-EEXIST: @fd is watched already).
  */
 int r3_loop_watch(struct r3_loop *loop, struct r3_watch *w, int fd,
 		  uint32_t events, void (*fn)(void *arg, uint32_t events),
@@ -69,13 +70,16 @@ int r3_drain(int fd);
 
 /**
  * r3_notify() - add 1 to an eventfd that others hold as well
- * Never blocks, whatever they did to it meanwhile (on a kernel without AIO a
- * peer can win a race and block us).  One thread only.  In a sandbox it needs
+ * Never blocks, whatever they did to it meanwhile (on a kernel without io_uring
+ * a peer can win a race and block us).  One thread only.  In a sandbox it needs
  * the calls R3_NOTIFY_CALLS, and r3_notify_init() before.
  * Return: 0, also when it was full; -EINVAL (no eventfd), -EBADF.
  */
 int r3_notify(int fd);
-#define R3_NOTIFY_CALLS "io_submit io_getevents"
+#define R3_NOTIFY_CALLS "io_uring_enter io_uring_register"
+
+/* Close an fd that r3_notify() was called with: it remembers the last one. */
+void r3_notify_close(int fd);
 
 /* Is it one?  Takes nothing out of it, and asks nobody else: not even fstat()
  * is safe for an fd that a peer gave, whose file system it may be (FUSE). */
@@ -92,6 +96,7 @@ void r3_timer_cancel(struct r3_timer *t);
 
 /* Spinning is bounded: at most @us microseconds without work, 0 = none. */
 void r3_loop_spin(struct r3_loop *loop, unsigned us);
+/* From within a poll() only that one poller may be taken away. */
 /* A poller that serves one side by means of another says at the end of poll()
  * whose turn it is: spinning learns for each whether it answers from another
  * processor or has to be given ours.  Who was woken from sleep, and is given

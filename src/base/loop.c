@@ -71,11 +71,11 @@ int r3_loop_watch(struct r3_loop *loop, struct r3_watch *w, int fd,
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
 
+	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev))
+		return -errno;
 	w->fd = fd;
 	w->fn = fn;
 	w->arg = arg;
-	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev))
-		return -errno;
 	return 0;
 }
 

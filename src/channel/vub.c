@@ -180,7 +180,7 @@ void vub_free(struct r3_vub *v)
 		if (q->kick_fd >= 0)
 			close(q->kick_fd);
 		if (q->call_fd >= 0)
-			close(q->call_fd);
+			r3_notify_close(q->call_fd);
 	}
 	vu_in_reset(&v->in);
 	r3_timer_cancel(&v->closing);

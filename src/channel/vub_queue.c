@@ -239,7 +239,7 @@ int vub_set_call(struct r3_vub *v, unsigned i, int fd)
 	struct vub_queue_state *s = &v->s->queue[i];
 
 	if (q->call_fd >= 0) {
-		close(q->call_fd);
+		r3_notify_close(q->call_fd);
 		vub_drop(v, 'l', (int)i);
 	}
 	q->call_fd = -1;

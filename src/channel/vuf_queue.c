@@ -78,7 +78,7 @@ void vuf_free_rings(struct r3_vuf *f)
 
 		r3_vq_driver_fini(&q->q);
 		if (q->kick_fd >= 0)
-			close(q->kick_fd);
+			r3_notify_close(q->kick_fd);
 		if (q->call_fd >= 0)
 			close(q->call_fd);
 	}

@@ -44,7 +44,7 @@ static void set_vector(struct r3_vfu *v, unsigned index, unsigned k, int fd)
 	bool changed = vec->fd >= 0 || fd >= 0;
 
 	if (vec->fd >= 0)
-		close(vec->fd);
+		r3_notify_close(vec->fd);
 	*vec = (struct vfu_vector){ .fd = fd };
 	if (changed && v->ops->irq_changed)
 		v->ops->irq_changed(v->ctx, index, k);

@@ -178,7 +178,7 @@ static void close_device(struct nvme_ctrl *c)
 {
 	for (unsigned i = 0; i < c->conf.queues; i++) {
 		if (c->ioq[i].kick_fd >= 0)
-			close(c->ioq[i].kick_fd);
+			r3_notify_close(c->ioq[i].kick_fd);
 		c->ioq[i].kick_fd = -1;
 	}
 	for (unsigned i = 0; i < c->conf.queues; i++) {

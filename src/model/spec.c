@@ -37,6 +37,6 @@ const struct r3_server_spec r3_model_nvme_spec = {
 	.program = "ring3-model-nvme",
 	.summary = "an NVMe controller over vfio-user, with a file behind it",
 	.keys = nvme_keys,
-	.calls = "io_uring_enter preadv2 pwritev pread64 pwrite64 "
+	.calls = "preadv2 pwritev pread64 pwrite64 "
 		 "fdatasync " R3_NOTIFY_CALLS,
 };

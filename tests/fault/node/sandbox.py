@@ -63,13 +63,14 @@ def only_the_fds_it_was_given(place):
     open(os.path.join(place.dir, 'file'), 'w').close()
     place.up(A + 'file = file\n')
     pid = place.status('a')['pid']
+    expect('it runs', place.ask('pid'), '1')
     names = sorted(os.readlink(f'/proc/{pid}/fd/{fd}')
                    for fd in os.listdir(f'/proc/{pid}/fd'))
     names = [re.sub(r':\[\d+\]', '', name.replace(place.dir, 'DIR'))
              for name in names]
     expect('fds', names,
            ['/dev/null', '/dev/null', 'DIR/file', 'DIR/run/n/log/a.log',
-            'anon_inode:[eventfd]', 'anon_inode:[eventpoll]',
+            'anon_inode:[eventpoll]', 'anon_inode:[io_uring]',
             'anon_inode:[signalfd]', 'socket', 'socket'])
 
 

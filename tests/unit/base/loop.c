@@ -194,6 +194,21 @@ static void notifying_never_blocks(void **state)
 	assert_int_equal(wait(NULL) > 0, 1);
 	assert_int_equal(eventfd_read(fd, &n), 0);
 	assert_int_equal(n, 1);
+	ROW("two by turns, and a number that is used again");
+	other = eventfd(0, EFD_CLOEXEC);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(r3_notify(i % 3 ? fd : other), 0);
+	assert_int_equal(eventfd_read(fd, &n), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(eventfd_read(other, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(r3_notify(other), 0);
+	r3_notify_close(other);
+	assert_int_equal(eventfd(0, EFD_CLOEXEC), other);
+	assert_int_equal(r3_notify(other), 0);
+	assert_int_equal(eventfd_read(other, &n), 0);
+	assert_int_equal(n, 1);
+	r3_notify_close(other);
 	ROW("closed, and no eventfd");
 	other = memfd_create("other", MFD_CLOEXEC);
 	assert_int_equal(r3_notify(other), -EINVAL);
