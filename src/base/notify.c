@@ -12,7 +12,8 @@
  * (IOCB_FLAG_RESFD of the older AIO does the same without registration, but a
  * process that has used it takes some 40 ms to die: exit_aio() in fs/aio.c.)
  *
- * Where the kernel has no io_uring, or forbids it, we look whether there is room
+ * Where the kernel has no io_uring, or forbids it, or is one of those that wait
+ * when another eventfd is registered (before 5.17), we look whether there is room
  * and write: then a peer may win that race.
  */
 #include <linux/io_uring.h>
@@ -113,7 +114,7 @@ void r3_notify_init(void)
 		return;
 	ring.tried = true;
 	ring.fd = (int)syscall(SYS_io_uring_setup, 1, &p);
-	if (ring.fd < 0 || !(p.features & IORING_FEAT_SINGLE_MMAP) ||
+	if (ring.fd < 0 || !(p.features & IORING_FEAT_LINKED_FILE) ||
 	    map_ring(&p) || restrict_ring())
 		close_ring();
 	else if (!watched)
