@@ -61,7 +61,9 @@ def make_tree(root, files, mib):
 
 
 def timed(argv, image, shell=False):
-    """Wall and CPU seconds of a command, with its image on the disk."""
+    """Wall and CPU seconds of a command, with its image on the disk, which has
+    nothing else to write then."""
+    os.sync()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     subprocess.run(argv, check=True, timeout=300, shell=shell, **QUIET)

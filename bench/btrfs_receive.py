@@ -90,11 +90,11 @@ def main():
             theirs(tmp, a)
             ours(tmp, ring3, b)
     for name in a:
-        wall, cpu = zip(*[[statistics.median(t[i] for t in r[name])
-                           for r in (a, b)] for i in (0, 1)])
-        print(f"{name:12} btrfs receive {wall[0]:6.3f} s   ring3 "
-              f"{wall[1]:6.3f} s (CPU {cpu[1]:.3f} s)   ratio "
-              f"{wall[1] / wall[0]:.2f}")
+        (peer, _), (wall, cpu) = (
+            [statistics.median(column) for column in zip(*r[name])]
+            for r in (a, b))
+        print(f"{name:12} btrfs receive {peer:6.3f} s   ring3 {wall:6.3f} s "
+              f"(CPU {cpu:.3f} s)   ratio {wall / peer:.2f}")
 
 
 if __name__ == "__main__":
