@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 	ns = r3_now_ns() - start;
 	printf("%.0f\n", (double)b.done * R3_NS_PER_S / (double)ns);
 	b.stop = true;
-	while (!nvme_idle(&b.ctrl) && !b.failed)
+	while (nvme_in_flight(&b.ctrl, 1) && !b.failed)
 		nvme_ctrl_poll(&b.ctrl, r3_now_ns());
 	nvme_ctrl_fini(&b.ctrl);
 	return b.failed;

@@ -29,7 +29,7 @@ struct r3_loop {
 	struct r3_timer timers; /* ring, soonest first */
 	struct r3_poller *pollers;
 	uint64_t spin_ns;
-	struct hold hold[R3_LOOP_SLEEPER];
+	struct hold hold[R3_LOOP_OTHERS];
 	struct hold *held; /* it holds the processor now, for its peer */
 	uint64_t held_until;
 	enum r3_loop_peer peer; /* whose turn it is */
@@ -252,7 +252,7 @@ static void hold_begin(struct r3_loop *loop, uint64_t now)
 {
 	struct hold *h;
 
-	if (loop->peer == R3_LOOP_SLEEPER)
+	if (loop->peer == R3_LOOP_OTHERS)
 		return;
 	h = &loop->hold[loop->peer];
 	if (h->skip) {

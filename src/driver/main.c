@@ -97,6 +97,16 @@ static void device_event(void *arg, uint32_t events)
 	tick(arg);
 }
 
+/* With several requests under way client and device both have something to do. */
+static enum r3_loop_peer turn_of(const struct driver *d)
+{
+	unsigned n = nvme_in_flight(&d->ctrl, 2);
+
+	if (d->blk.sleeps || n > 1)
+		return R3_LOOP_OTHERS;
+	return n ? R3_LOOP_DEVICE : R3_LOOP_CLIENT;
+}
+
 static unsigned poll_all(void *arg)
 {
 	struct driver *d = arg;
@@ -112,11 +122,8 @@ static unsigned poll_all(void *arg)
 	}
 	d->seen = d->ctrl.state;
 	n += blk_poll(&d->blk, now);
-	if (d->blk.sleeps)
-		r3_loop_turn(d->loop, R3_LOOP_SLEEPER);
-	else if (n)
-		r3_loop_turn(d->loop, nvme_idle(&d->ctrl) ? R3_LOOP_CLIENT
-							  : R3_LOOP_DEVICE);
+	if (n || d->blk.sleeps)
+		r3_loop_turn(d->loop, turn_of(d));
 	return n;
 }
 

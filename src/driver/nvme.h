@@ -226,8 +226,8 @@ void nvme_submit(struct nvme_ctrl *c, unsigned i, struct nvme_io *io,
 void nvme_kick(struct nvme_ctrl *c, unsigned i);
 /* Forget @io; only in DOWN.  done() is not called. */
 void nvme_cancel(struct nvme_ctrl *c, unsigned i, struct nvme_io *io);
-/* Requests not yet done, in all queues. */
-bool nvme_idle(const struct nvme_ctrl *c);
+/* Requests not yet done, in all queues; counted to @max. */
+unsigned nvme_in_flight(const struct nvme_ctrl *c, unsigned max);
 
 /* ---- between the files --------------------------------------------------- */
 

@@ -693,7 +693,7 @@ bool nvme_ctrl_arm(struct nvme_ctrl *c)
 		if (nvme_queue_pending(&c->ioq[i].q))
 			return true;
 	}
-	return !(c->conf.interrupts && c->vectors) && !nvme_idle(c);
+	return !(c->conf.interrupts && c->vectors) && nvme_in_flight(c, 1);
 }
 
 void nvme_ctrl_disarm(struct nvme_ctrl *c)

@@ -285,13 +285,17 @@ void nvme_cancel(struct nvme_ctrl *c, unsigned i, struct nvme_io *io)
 	take_out(&c->ioq[i % c->queue_count], io);
 }
 
-bool nvme_idle(const struct nvme_ctrl *c)
+unsigned nvme_in_flight(const struct nvme_ctrl *c, unsigned max)
 {
-	for (unsigned i = 0; i < c->queue_count; i++) {
-		if (c->ioq[i].first)
-			return false;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->queue_count && n < max; i++) {
+		const struct nvme_io *io = c->ioq[i].first;
+
+		for (; io && n < max; io = io->next)
+			n++;
 	}
-	return true;
+	return n;
 }
 
 /* ---- completions --------------------------------------------------------- */
