@@ -17,7 +17,7 @@ from btrfs_mkfs import QUIET
 
 
 def rates(argv):
-    out = subprocess.run(argv, check=True, timeout=300,
+    out = subprocess.run(argv, check=True,
                          stdout=subprocess.PIPE).stdout.decode()
     return {line.split()[0]: float(line.split()[1])
             for line in out.splitlines()}

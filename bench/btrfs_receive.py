@@ -20,7 +20,7 @@ from btrfs_send import change
 
 
 def run(*cmd):
-    subprocess.run(cmd, check=True, timeout=300, **QUIET)
+    subprocess.run(cmd, check=True, **QUIET)
 
 
 def fresh(image):

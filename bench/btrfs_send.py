@@ -19,7 +19,7 @@ from btrfs_mkfs import QUIET, make_tree
 
 
 def run(*cmd):
-    subprocess.run(cmd, check=True, timeout=300, **QUIET)
+    subprocess.run(cmd, check=True, **QUIET)
 
 
 def timed(argv, stream):

@@ -26,7 +26,7 @@ READ_ONLY = 2
 
 
 def run(*cmd, **kw):
-    subprocess.run(cmd, check=True, timeout=600, **QUIET, **kw)
+    subprocess.run(cmd, check=True, **QUIET, **kw)
 
 
 class open_folder:
