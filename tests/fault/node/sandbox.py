@@ -3,7 +3,7 @@
 import os
 import re
 
-from nodelib import BUILD, Failed, expect, main
+from nodelib import BUILD, Failed, expect, main, wait_for
 
 A = '[model a]\ntype = test\n'
 
@@ -59,19 +59,27 @@ def the_kernel_agrees(place):
             raise Failed(f'the {name} namespace is ours')
 
 
+def fds_of(place, pid):
+    names = []
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        try:
+            names.append(os.readlink(f'/proc/{pid}/fd/{fd}'))
+        except FileNotFoundError:
+            pass  # just closed
+    return sorted(re.sub(r':\[\d+\]', '', name.replace(place.dir, 'DIR'))
+                  for name in names)
+
+
 def only_the_fds_it_was_given(place):
     open(os.path.join(place.dir, 'file'), 'w').close()
     place.up(A + 'file = file\n')
     pid = place.status('a')['pid']
     expect('it runs', place.ask('pid'), '1')
-    names = sorted(os.readlink(f'/proc/{pid}/fd/{fd}')
-                   for fd in os.listdir(f'/proc/{pid}/fd'))
-    names = [re.sub(r':\[\d+\]', '', name.replace(place.dir, 'DIR'))
-             for name in names]
-    expect('fds', names,
-           ['/dev/null', '/dev/null', 'DIR/file', 'DIR/run/n/log/a.log',
+    want = ['/dev/null', '/dev/null', 'DIR/file', 'DIR/run/n/log/a.log',
             'anon_inode:[eventpoll]', 'anon_inode:[io_uring]',
-            'anon_inode:[signalfd]', 'socket', 'socket'])
+            'anon_inode:[signalfd]', 'socket', 'socket']
+    # the connection over which we asked may be there a little longer
+    wait_for(f'fds: {want}', lambda: fds_of(place, pid) == want)
 
 
 def two_servers_share_nothing(place):
