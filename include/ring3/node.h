@@ -92,6 +92,9 @@ int r3_node_rundir(const char *name, char *out, size_t room);
 int r3_node_plan_write(const struct r3_node *node, FILE *f);
 int r3_node_plan_read(struct r3_node **out, FILE *f);
 
+/* ring3-supervisor's exit status when another one has the node. */
+#define R3_NODE_HELD 75
+
 /* The folder where the servers' programs are. */
 int r3_node_libexec(char *out, size_t room);
 

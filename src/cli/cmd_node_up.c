@@ -14,6 +14,7 @@
 
 #define GONE_MS 10000 /* for the supervisor to end, once it has let go */
 #define POLL_US 2000 /* between two looks whether the supervisor listens */
+#define HELD_US 20000 /* between two tries to follow one that is ending */
 
 const struct r3_opt node_cli_up_opts[] = {
 	{ .name = "attach", .letter = 'a',
@@ -127,8 +128,7 @@ static _Noreturn void become_supervisor(const struct r3_node *node, int plan,
 	if (!foreground) {
 		snprintf(log, sizeof(log), "%s/log/supervisor.log",
 			 node->rundir);
-		fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC,
-			  0600);
+		fd = open(log, O_WRONLY | O_APPEND | O_CREAT, 0600);
 		if (fd < 0 || dup2(fd, 2) < 0)
 			_exit(127);
 		fd = open("/dev/null", O_WRONLY);
@@ -153,11 +153,12 @@ static void already(const struct node_ref *ref)
 }
 
 /* Wait until the supervisor answers, or has ended.  -EEXIST: somebody else's
- * does, who was faster. */
-static int await(const struct node_ref *ref, pid_t pid, json_t **status)
+ * does, who was faster; -EBUSY: somebody else's has the node, but says nothing
+ * yet, or any more. */
+static int await(const struct node_ref *ref, pid_t pid, uint64_t until,
+		 json_t **status)
 {
-	uint64_t until = r3_now_ns() + NODE_CLI_WAIT_MS * R3_NS_PER_MS;
-	int err;
+	int ended, err;
 
 	do {
 		err = node_cli_ask(ref, "wait", NODE_CLI_WAIT_MS, status);
@@ -165,8 +166,10 @@ static int await(const struct node_ref *ref, pid_t pid, json_t **status)
 			return -EEXIST;
 		if (err != -ENOENT && err != -ECONNREFUSED)
 			return err;
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			return -ECHILD;
+		if (waitpid(pid, &ended, WNOHANG) == pid)
+			return WIFEXITED(ended) &&
+			       WEXITSTATUS(ended) == R3_NODE_HELD ? -EBUSY :
+								    -ECHILD;
 		usleep(POLL_US);
 	} while (r3_now_ns() < until);
 	return -ETIMEDOUT;
@@ -212,6 +215,12 @@ static int report_start(const struct node_ref *ref, int err, json_t *status)
 		already(ref);
 		return R3_EXIT_FAILED;
 	}
+	if (err == -EBUSY) {
+		fprintf(stderr, "ring3: node %s: a supervisor that does not "
+			"answer holds %s/lock; 'fuser -v' of that file tells "
+			"which\n", ref->name, ref->rundir);
+		return R3_EXIT_FAILED;
+	}
 	if (err) {
 		fprintf(stderr, "ring3: node %s did not come up: %s; its "
 			"supervisor said:\n", ref->name, err == -ECHILD ?
@@ -227,13 +236,24 @@ static int report_start(const struct node_ref *ref, int err, json_t *status)
 	return R3_EXIT_FAILED;
 }
 
+static int launch_once(const struct r3_node *node, int plan,
+		       const struct node_ref *ref, uint64_t until,
+		       json_t **status)
+{
+	pid_t pid = lseek(plan, 0, SEEK_SET) ? -1 : fork();
+
+	if (!pid)
+		become_supervisor(node, plan, false);
+	return pid < 0 ? -errno : await(ref, pid, until, status);
+}
+
 static int launch(const struct r3_node *node, const struct node_start *how,
 		  const struct node_ref *ref)
 {
+	uint64_t until = r3_now_ns() + NODE_CLI_WAIT_MS * R3_NS_PER_MS;
 	json_t *status = NULL;
 	int plan = plan_fd(node);
 	int err = plan < 0 ? plan : 0;
-	pid_t pid;
 
 	if (err) {
 		fprintf(stderr, "ring3: the plan: %s\n", strerror(-err));
@@ -241,11 +261,10 @@ static int launch(const struct r3_node *node, const struct node_start *how,
 	}
 	if (how->foreground)
 		become_supervisor(node, plan, true);
-	pid = fork();
-	if (!pid)
-		become_supervisor(node, plan, false);
+	while ((err = launch_once(node, plan, ref, until, &status)) == -EBUSY &&
+	       r3_now_ns() < until)
+		usleep(HELD_US);
 	close(plan);
-	err = pid < 0 ? -errno : await(ref, pid, &status);
 	err = report_start(ref, err, status);
 	json_decref(status);
 	return err;

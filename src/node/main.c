@@ -50,12 +50,22 @@ static int open_rundir(struct sup *sup)
 	mkdirat(sup->dir, "crash", 0700);
 	sup->lock = openat(sup->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC,
 			   0600);
-	if (sup->lock >= 0 && !flock(sup->lock, LOCK_EX | LOCK_NB))
-		return 0;
-	err = -errno;
-	r3_log(R3_ERROR, "node", sup->node->name, "%s/lock: %m; is the node "
-	       "running already? 'ring3 status %s'", path, sup->node->name);
-	return err;
+	return sup->lock < 0 ? -errno : 0;
+}
+
+/* The log is its holder's: whoever comes second leaves it alone, and is
+ * understood by its exit status. */
+static int hold_node(struct sup *sup)
+{
+	if (!flock(sup->lock, LOCK_EX | LOCK_NB))
+		return sup->log < 0 || !ftruncate(sup->log, 0) ? 0 : -errno;
+	if (errno != EWOULDBLOCK)
+		return -errno;
+	if (sup->log < 0)
+		r3_log(R3_ERROR, "node", sup->node->name, "another supervisor "
+		       "holds %s/lock: 'ring3 status %s'", sup->node->rundir,
+		       sup->node->name);
+	return -EWOULDBLOCK;
 }
 
 static void on_signal(void *arg, uint32_t events)
@@ -154,6 +164,9 @@ static int start(struct sup *sup)
 	if (err)
 		return err;
 	sup->log = own_log(sup);
+	err = hold_node(sup);
+	if (err)
+		return err;
 	sup_namespaces(sup);
 	err = sup_open_all(sup);
 	if (!err)
@@ -187,6 +200,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	err = start(&sup);
+	if (err == -EWOULDBLOCK)
+		return sup.log < 0 ? 1 : R3_NODE_HELD;
 	if (err) {
 		r3_log(R3_ERROR, "node", sup.node->name, "can't start: %s",
 		       strerror(-err));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Servers that die in every way: what the supervisor makes of it."""
+import fcntl
 import glob
 import json
 import os
@@ -168,6 +169,22 @@ def of_many_ups_one_wins(place):
     for text in said:
         if text and b'running already' not in text:
             raise Failed(text)
+    expect('state', place.status('a')['state'], 'up')
+    with open(os.path.join(place.dir, 'run/n/log/supervisor.log')) as f:
+        log = f.read()
+    expect('times that the winner says it is up', log.count('is up'), 1)
+
+
+def one_that_is_ending_is_followed(place):
+    """Who holds the node and does not answer any more has a while to go."""
+    conf = place.write('[node]\nname = n\n' + A)
+    os.makedirs(os.path.join(place.dir, 'run/n/log'))
+    with open(os.path.join(place.dir, 'run/n/lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        up = subprocess.Popen([RING3, 'up', '-q', conf], env=place.env)
+        time.sleep(0.3)
+        expect('it waits', up.poll(), None)
+    expect('exit code', up.wait(90), 0)
     expect('state', place.status('a')['state'], 'up')
 
 
@@ -388,6 +405,7 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
       a_stopped_supervisor_hears_what_matters,
       a_stopped_supervisor_takes_nobody_for_hung, of_many_ups_one_wins,
+      one_that_is_ending_is_followed,
       nobody_waits_for_a_close, nothing_else_restarts, who_connects_while_it_is_dead_waits,
       a_connection_is_made_anew, spinning_servers_starve_nobody,
       three_hundred_kills, crash_reports_are_bounded,
