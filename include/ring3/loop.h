@@ -96,7 +96,6 @@ void r3_timer_cancel(struct r3_timer *t);
 
 /* Spinning is bounded: at most @us microseconds without work, 0 = none. */
 void r3_loop_spin(struct r3_loop *loop, unsigned us);
-/* From within a poll() only that one poller may be taken away. */
 /* A poller that serves one side by means of another says at the end of poll()
  * whose turn it is: spinning learns for each whether it answers from another
  * processor or has to be given ours.  To others ours is given at once: who was
@@ -104,6 +103,7 @@ void r3_loop_spin(struct r3_loop *loop, unsigned us);
  * not known for whom waiting pays.  R3_LOOP_CLIENT when nobody says. */
 enum r3_loop_peer { R3_LOOP_CLIENT, R3_LOOP_DEVICE, R3_LOOP_OTHERS };
 void r3_loop_turn(struct r3_loop *loop, enum r3_loop_peer peer);
+/* From within a poll() only that one poller may be taken away. */
 void r3_loop_add_poller(struct r3_loop *loop, struct r3_poller *p);
 void r3_loop_del_poller(struct r3_loop *loop, struct r3_poller *p);
 

@@ -200,7 +200,10 @@ bool r3_is_eventfd(int fd)
 	if (ring.fd < 0)
 		return refuses_half(fd);
 	tell(-1); /* the number may have been another one's */
-	return !tell(fd);
+	if (tell(fd))
+		return false;
+	tell(-1); /* and may become one again: our caller just closes it */
+	return true;
 }
 
 void r3_notify_close(int fd)

@@ -12,7 +12,8 @@ static int parse_prefix(const char *text, uint64_t *out, const char **end)
 	const char *p = text;
 	uint64_t n = 0;
 
-	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X') && isxdigit((unsigned char)p[2])) {
+	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X') &&
+	    isxdigit((unsigned char)p[2])) {
 		base = 16;
 		p += 2;
 	}

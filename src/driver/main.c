@@ -122,7 +122,7 @@ static unsigned poll_all(void *arg)
 	}
 	d->seen = d->ctrl.state;
 	n += blk_poll(&d->blk, now);
-	if (n || d->blk.sleeps)
+	if (n)
 		r3_loop_turn(d->loop, turn_of(d));
 	return n;
 }
