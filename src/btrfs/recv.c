@@ -125,7 +125,6 @@ static int begin(struct recv *r, const struct btrfs_stream_cmd *c)
 	r->ctransid = recv_u64(c, BTRFS_A_CTRANSID);
 	r->at_set = false;
 	r->source = 0;
-	memset(r->names, 0, RECV_NAMES * sizeof(*r->names));
 	/* Files of the parent that somebody held when it was made. */
 	return parent ? btrfs_orphans_clean_in(r->fs, r->id) : 0;
 }

@@ -19,7 +19,9 @@ enum {
 };
 
 /* An entry of a directory that was looked up or made; the place in the table
- * comes from its hash, and a later one pushes an earlier one out. */
+ * comes from its hash, and a later one pushes an earlier one out.  No number of
+ * a subvolume comes twice, so those of the subvolume before may stay: clearing
+ * the table would touch all its memory. */
 struct recv_name {
 	uint64_t subvol, dir, ino; /* ino 0: none */
 	uint8_t type;		   /* BTRFS_FT_* */
