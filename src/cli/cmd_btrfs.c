@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_btrfs.c - ring3 btrfs: look at, take out of and check Btrfs images */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmd_btrfs.h"
 #include "cmds.h"
@@ -178,99 +176,6 @@ int btrfs_find_subvol(const struct btrfs_image *img, const char *text,
 	return 0;
 }
 
-/* Every --clone. */
-static int find_clones(const struct r3_args *args, struct btrfs_image *img,
-		       uint64_t *clones, unsigned *count)
-{
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < args->all_count; i++) {
-		if (!strcmp(args->cmd->opts[args->all[i].opt].name, "clone"))
-			err = btrfs_find_subvol(img, args->all[i].value,
-						&clones[(*count)++]);
-	}
-	return err;
-}
-
-static void show_sent(void *arg, uint64_t bytes)
-{
-	cli_progress_show(arg, bytes, 0);
-}
-
-/* To --output, which is only made or emptied now, or standard output. */
-static int send_to(const char *file, struct btrfs_image *img, uint64_t subvol,
-		   struct r3_btrfs_send_options *opts)
-{
-	struct cli_progress progress;
-	static char buf[256 << 10];
-	FILE *out = file ? fopen(file, "we") : stdout;
-	int err;
-
-	if (!out) {
-		fprintf(stderr, "%s: %s\n", file, strerror(errno));
-		return R3_EXIT_FAILED;
-	}
-	setvbuf(out, buf, _IOFBF, sizeof(buf));
-	cli_progress_begin(&progress);
-	if (file) { /* in a pipe the one who receives has a line of its own */
-		opts->progress = show_sent;
-		opts->arg = &progress;
-	}
-	err = r3_btrfs_send(img->fs, subvol, opts, out);
-	cli_progress_end(&progress);
-	if (out != stdout && fclose(out) && !err) {
-		fprintf(stderr, "%s: %s\n", file, strerror(errno));
-		err = R3_EXIT_FAILED;
-	}
-	return err;
-}
-
-static int send_what(const struct r3_args *args, struct btrfs_image *img,
-		     struct r3_btrfs_send_options *opts)
-{
-	const char *parent = r3_cli_opt(args, "parent");
-	uint64_t subvol, *clones = calloc(args->all_count + 1,
-					  sizeof(*clones));
-	int err = clones ? btrfs_find_subvol(img, args->pos[1], &subvol)
-			 : -ENOMEM;
-
-	if (!err && subvol == R3_BTRFS_TOP) {
-		fprintf(stderr, "%s: the top subvolume can't be sent itself: "
-			"send a read-only snapshot of it\n", img->name);
-		err = R3_EXIT_FAILED;
-	}
-	if (!err && parent)
-		err = btrfs_find_subvol(img, parent, &opts->parent);
-	if (!err)
-		err = find_clones(args, img, clones, &opts->clone_count);
-	opts->clones = clones;
-	if (!err)
-		err = send_to(r3_cli_opt(args, "output"), img, subvol, opts);
-	free(clones);
-	return err;
-}
-
-static int run_send(const struct r3_args *args)
-{
-	const char *proto = r3_cli_opt(args, "proto");
-	struct r3_btrfs_send_options opts = {
-		.compressed = r3_cli_opt(args, "compressed"),
-		.no_data = r3_cli_opt(args, "no-data") };
-	struct btrfs_image img;
-	uint64_t n = 1;
-	int ret;
-
-	if (proto && (r3_parse_uint(proto, &n) || !n || n > 2))
-		return r3_cli_usage(args, "--proto is 1 or 2");
-	opts.proto = proto ? (unsigned)n : opts.compressed ? 2 : 1;
-	if (!r3_cli_opt(args, "output") && isatty(STDOUT_FILENO))
-		return r3_cli_usage(args, "a stream is nothing for a "
-				    "terminal; use --output");
-	ret = btrfs_open_image(args, &img);
-	return ret ? ret : btrfs_close_image(&img, send_what(args, &img,
-							     &opts));
-}
-
 static const struct r3_opt plain_opts[] = { BTRFS_WHICH, { 0 } };
 static const struct r3_opt json_opts[] = { BTRFS_WHICH, BTRFS_JSON, { 0 } };
 static const struct r3_opt stream_opts[] = { BTRFS_JSON, { 0 } };
@@ -298,7 +203,7 @@ static const struct r3_opt send_opts[] = {
 	{ .name = "compressed",
 	  .help = "send compressed data as it is; version 2" },
 	{ .name = "output", .arg = "FILE", .letter = 'o',
-	  .help = "write there, not to standard output" },
+	  .help = "write there when it is whole, not to standard output" },
 	{ 0 },
 };
 
@@ -518,7 +423,7 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "qgroup", .sub = r3_btrfs_qgroup_cmds,
 	  .summary = "quota groups and their limits" },
 	{ .name = "send", .args = "IMAGE SUBVOLUME", .min_args = 2,
-	  .max_args = 2, .opts = send_opts, .run = run_send,
+	  .max_args = 2, .opts = send_opts, .run = r3_btrfs_cmd_send,
 	  .summary = "write a read-only subvolume as a stream" },
 	{ .name = "receive", .args = "IMAGE [DIR]", .min_args = 1,
 	  .max_args = 2, .opts = receive_opts, .run = r3_btrfs_cmd_receive,

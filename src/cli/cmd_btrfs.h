@@ -75,6 +75,7 @@ int r3_btrfs_cmd_get(const struct r3_args *args);
 int r3_btrfs_cmd_mkfs(const struct r3_args *args);
 int r3_btrfs_cmd_mount(const struct r3_args *args);
 int r3_btrfs_cmd_unmount(const struct r3_args *args);
+int r3_btrfs_cmd_send(const struct r3_args *args);
 int r3_btrfs_cmd_receive(const struct r3_args *args);
 int r3_btrfs_cmd_check(const struct r3_args *args);
 int r3_btrfs_cmd_scrub(const struct r3_args *args);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_btrfs_mkfs.c - ring3 btrfs mkfs */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cmd_btrfs.h"
+#include "output.h"
 #include "progress.h"
 
 /* By index in the table of options, which is in cmd_btrfs.c. */
@@ -135,28 +135,6 @@ static int take_size(const char *name, uint64_t have, uint64_t *size)
 /* A file that was made here, and holds no file system yet. */
 static const char *unfinished;
 
-static void remove_unfinished(int sig)
-{
-	if (unfinished)
-		unlink(unfinished);
-	raise(sig); /* the usual way now */
-}
-
-static void made(const char *name)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction sa = { .sa_handler = remove_unfinished,
-				.sa_flags = (int)SA_RESETHAND | SA_NODEFER };
-	struct sigaction old;
-
-	unfinished = name;
-	for (unsigned i = 0; i < R3_COUNT(signals); i++) {
-		if (!sigaction(signals[i], NULL, &old) &&
-		    old.sa_handler == SIG_DFL)
-			sigaction(signals[i], &sa, NULL);
-	}
-}
-
 /* Open, or make the file. */
 static int open_target(const struct r3_args *args,
 		       struct r3_btrfs_mkfs_options *o,
@@ -167,7 +145,8 @@ static int open_target(const struct r3_args *args,
 
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd >= 0) {
-		made(name);
+		unfinished = name;
+		cli_remove_on_signal(name);
 		close(fd);
 	}
 	err = fd < 0 && errno != EEXIST ? -errno
@@ -272,5 +251,6 @@ int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 	if (err && unfinished)
 		unlink(unfinished);
 	unfinished = NULL;
+	cli_remove_on_signal(NULL);
 	return err;
 }
