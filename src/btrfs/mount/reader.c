@@ -14,7 +14,8 @@
 
 enum { BATCH = 64 }; /* requests, before fsyncs that wait get their commit */
 
-static int one_request(struct mount *m)
+/* @waits: does an fsync wait for a commit? */
+static int one_request(struct mount *m, bool *waits)
 {
 	int n = fuse_session_receive_buf(m->session, &m->in);
 
@@ -23,6 +24,7 @@ static int one_request(struct mount *m)
 	pthread_mutex_lock(&m->lock);
 	fuse_session_process_buf(m->session, &m->in);
 	m->requests++;
+	*waits = m->fsync_count;
 	pthread_mutex_unlock(&m->lock);
 	return n;
 }
@@ -39,9 +41,10 @@ static int set_waiting(struct mount *m, bool on)
 static int commit_for_all(struct mount *m)
 {
 	int n = set_waiting(m, false);
+	bool waits;
 
 	for (unsigned i = 0; !n && i < BATCH; i++) {
-		n = one_request(m);
+		n = one_request(m, &waits);
 		n = n > 0 ? 0 : n ? n : -ENODEV;
 	}
 	pthread_mutex_lock(&m->lock);
@@ -56,10 +59,11 @@ static void *run(void *arg)
 {
 	struct mount *m = arg;
 	int n = mount_drop_rights(m);
+	bool waits;
 
 	while (!n) {
-		n = one_request(m);
-		if (n > 0 && m->fsync_count)
+		n = one_request(m, &waits);
+		if (n > 0 && waits)
 			n = commit_for_all(m);
 		else
 			n = n > 0 || n == -EINTR ? 0 : n ? n : -ENODEV;
