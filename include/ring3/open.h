@@ -6,6 +6,8 @@
 #ifndef RING3_OPEN_H
 #define RING3_OPEN_H
 
+#include <sys/types.h>
+
 #include "ring3/base.h"
 
 /**
@@ -28,10 +30,12 @@ int r3_unix_connect(const char *path);
 
 /**
  * r3_unix_listen() - listen at a path
+ * @mode: of the socket's file, less the umask
+ *
  * A socket that nobody listens at any more is replaced; a live one, and any
- * other kind of file, is not.
+ * other kind of file, is not.  From the moment it is there it takes connections.
  * Return: the fd (close-on-exec), -EADDRINUSE, -ENAMETOOLONG, ...
  */
-int r3_unix_listen(const char *path, unsigned backlog);
+int r3_unix_listen(const char *path, mode_t mode, unsigned backlog);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* open.c - open the files and sockets that servers work on */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -93,7 +94,52 @@ static int make_room(const char *path)
 	return unlink(path) ? -errno : 0;
 }
 
-int r3_unix_listen(const char *path, unsigned backlog)
+static int listen_at(int fd, const char *path, unsigned backlog)
+{
+	struct sockaddr_un sa;
+	int err = unix_address(&sa, path);
+
+	if (err)
+		return err;
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		return -errno;
+	if (!listen(fd, (int)backlog))
+		return 0;
+	err = -errno;
+	unlink(path);
+	return err;
+}
+
+/* Who waits for the path to appear connects at once, and between bind() and
+ * listen() is refused; another one who starts here would then take the socket
+ * for a dead one.  So it gets its name when it listens. */
+static int listen_beside(int fd, const char *path, unsigned backlog)
+{
+	char beside[sizeof(((struct sockaddr_un *)0)->sun_path) + 16];
+	int err;
+
+	snprintf(beside, sizeof(beside), "%s.%d", path, (int)getpid());
+	err = listen_at(fd, beside, backlog);
+	if (err)
+		return err;
+	if (renameat2(AT_FDCWD, beside, AT_FDCWD, path, RENAME_NOREPLACE)) {
+		err = -errno; /* EINVAL: a file system that can't */
+		unlink(beside);
+	}
+	return err;
+}
+
+static int new_socket(mode_t mode)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, mode); /* bind() goes by it, and by the umask */
+	return fd;
+}
+
+int r3_unix_listen(const char *path, mode_t mode, unsigned backlog)
 {
 	struct sockaddr_un sa;
 	int fd, err = unix_address(&sa, path);
@@ -102,14 +148,20 @@ int r3_unix_listen(const char *path, unsigned backlog)
 		err = make_room(path);
 	if (err)
 		return err;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = new_socket(mode);
 	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    listen(fd, (int)backlog)) {
-		err = -errno;
+		return fd;
+	err = listen_beside(fd, path, backlog);
+	if (err) {
+		/* no room for a longer name, or none can be moved; else this
+		 * says what is wrong */
 		close(fd);
-		return err;
+		fd = new_socket(mode);
+		err = fd < 0 ? fd : listen_at(fd, path, backlog);
 	}
-	return fd;
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err;
 }

@@ -58,7 +58,7 @@ static int open_key(struct r3_server *s, const struct r3_key *k,
 		fd = r3_open_disk(value, is_readonly(s));
 		break;
 	case R3_KEY_LISTEN:
-		fd = r3_unix_listen(value, BACKLOG);
+		fd = r3_unix_listen(value, 0777, BACKLOG);
 		break;
 	case R3_KEY_DEVICE:
 		path = vfio_user_path(value);

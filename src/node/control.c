@@ -7,18 +7,16 @@
  * wait answers when everything is up or something was given up; up when that
  * server is.  An answer has "error" when the command could not be done.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ring3/log.h"
+#include "ring3/open.h"
 #include "sup.h"
 
 static void hang_up(struct sup_caller *c)
@@ -260,23 +258,15 @@ void sup_callers_look(struct sup *sup)
 
 int sup_control_open(struct sup *sup)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	char path[R3_NODE_PATH_MAX + 32];
 
 	for (unsigned i = 0; i < SUP_CALLERS_MAX; i++)
 		sup->callers[i].fd = -1;
 	snprintf(path, sizeof(path), "%s/control.sock", sup->node->rundir);
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
-	sup->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sup->control < 0)
-		return -errno;
 	unlink(path); /* ours: we hold the lock */
-	if (fchmod(sup->control, 0600) ||
-	    bind(sup->control, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    listen(sup->control, SUP_CALLERS_MAX))
-		return -errno;
+	sup->control = r3_unix_listen(path, 0600, SUP_CALLERS_MAX);
+	if (sup->control < 0)
+		return sup->control;
 	return r3_loop_watch(sup->loop, &sup->control_watch, sup->control,
 			     EPOLLIN, caller, sup);
 }

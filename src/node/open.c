@@ -37,7 +37,7 @@ static int open_opt(struct sup_server *s, unsigned i)
 			strcpy(why, "another node or program uses it");
 		break;
 	case R3_NODE_LISTEN:
-		fd = r3_unix_listen(o->value, BACKLOG);
+		fd = r3_unix_listen(o->value, 0777, BACKLOG);
 		err = fd < 0 ? fd : 0;
 		if (err == -EADDRINUSE)
 			strcpy(why, "another process listens there, or it is "

@@ -13,10 +13,10 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ramdisk.h"
+#include "ring3/open.h"
 
 #define LISTEN_FD 10
 
@@ -30,18 +30,6 @@ static void accept_one(void *arg, uint32_t events)
 		return;
 	if (d->vub || ramdisk_accept(d, fd))
 		close(fd);
-}
-
-static int listen_at(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	unlink(path);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 4))
-		return -1;
-	return fd;
 }
 
 int main(int argc, char **argv)
@@ -67,10 +55,10 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "poll"))
 			ramdisk_poll(&d, 50);
 	}
-	fd = listen_at(argv[1]);
+	fd = r3_unix_listen(argv[1], 0777, 4);
 	if (fd < 0 || dup2(fd, LISTEN_FD) < 0 ||
 	    r3_loop_watch(d.loop, &w, LISTEN_FD, EPOLLIN, accept_one, &d)) {
-		perror(argv[1]);
+		fprintf(stderr, "%s: can't listen there\n", argv[1]);
 		return 1;
 	}
 	printf("ready\n");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* open.c - listening at a path, and disks that only one may write */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +27,20 @@ static void make(const char *name)
 	close(fd);
 }
 
+/* In the folder. */
+static unsigned entries(void)
+{
+	DIR *d = opendir(folder);
+	struct dirent *e;
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		n += *e->d_name != '.';
+	closedir(d);
+	return n;
+}
+
 static void listening(void **state)
 {
 	struct stat st;
@@ -34,29 +49,38 @@ static void listening(void **state)
 
 	(void)state;
 	ROW("a free path");
-	fd = r3_unix_listen(at("s"), 4);
+	fd = r3_unix_listen(at("s"), 0600, 4);
 	assert_true(fd >= 0);
+	assert_int_equal(stat(at("s"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+	assert_int_equal(entries(), 1);
 	ROW("somebody listens there");
-	assert_int_equal(r3_unix_listen(at("s"), 4), -EADDRINUSE);
+	assert_int_equal(r3_unix_listen(at("s"), 0777, 4), -EADDRINUSE);
 	ROW("a socket left behind");
 	close(fd);
-	again = r3_unix_listen(at("s"), 4);
+	again = r3_unix_listen(at("s"), 0777, 4);
 	assert_true(again >= 0);
 	close(again);
 	ROW("an ordinary file stays as it is");
 	make("file");
-	assert_int_equal(r3_unix_listen(at("file"), 4), -EADDRINUSE);
+	assert_int_equal(r3_unix_listen(at("file"), 0777, 4), -EADDRINUSE);
 	assert_int_equal(stat(at("file"), &st), 0);
 	assert_int_equal(st.st_size, 8);
 	ROW("a link stays as it is");
 	assert_int_equal(symlink("s", at("link")), 0);
-	assert_int_equal(r3_unix_listen(at("link"), 4), -EADDRINUSE);
+	assert_int_equal(r3_unix_listen(at("link"), 0777, 4), -EADDRINUSE);
 	ROW("no such folder");
-	assert_int_equal(r3_unix_listen(at("no/s"), 4), -ENOENT);
+	assert_int_equal(r3_unix_listen(at("no/s"), 0777, 4), -ENOENT);
 	ROW("107 bytes fit, 108 don't");
+	snprintf(far, sizeof(far), "%s/%0*d", folder,
+		 106 - (int)strlen(folder), 0);
+	fd = r3_unix_listen(far, 0777, 4);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(far);
 	memset(far, 'a', sizeof(far));
 	far[108] = 0;
-	assert_int_equal(r3_unix_listen(far, 4), -ENAMETOOLONG);
+	assert_int_equal(r3_unix_listen(far, 0777, 4), -ENAMETOOLONG);
 	assert_int_equal(r3_unix_connect(far), -ENAMETOOLONG);
 }
 
