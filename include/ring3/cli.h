@@ -27,7 +27,8 @@ enum {
 struct r3_opt {
 	const char *name; /* "json"; NULL ends the table */
 	const char *arg;  /* "FILE", or NULL for a switch */
-	const char *help;
+	const char *help; /* NULL: only another letter for an option before it,
+			     of the same name */
 	char letter; /* 'q' for -q, or 0 */
 };
 

@@ -65,7 +65,7 @@ static int find_opt(const struct r3_cmd *cmd, const char *name, size_t len)
 
 		if (m == WHOLE)
 			return i;
-		if (m == BEGINS)
+		if (m == BEGINS && cmd->opts[i].help)
 			found = found == -1 ? i : -2;
 	}
 	return found;
@@ -75,7 +75,8 @@ static int find_letter(const struct r3_cmd *cmd, char letter)
 {
 	for (int i = 0; cmd->opts && cmd->opts[i].name; i++) {
 		if (cmd->opts[i].letter == letter)
-			return i;
+			return find_opt(cmd, cmd->opts[i].name,
+					strlen(cmd->opts[i].name));
 	}
 	return -1;
 }
@@ -342,6 +343,8 @@ void r3_cli_print_help(const struct r3_cmd *cmd, const char *path)
 	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
 		char left[64];
 
+		if (!o->help)
+			continue;
 		snprintf(left, sizeof(left), "%c%c%s --%s%s%s",
 			 o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
 			 o->letter ? "," : " ", o->name, o->arg ? " " : "",
@@ -361,9 +364,11 @@ static void synopsis(const struct r3_cmd *cmd, const char *path)
 	if (cmd->sub)
 		return;
 	printf("%s", path);
-	for (const struct r3_opt *o = cmd->opts; o && o->name; o++)
-		printf(" [--%s%s%s]", o->name, o->arg ? " " : "",
-		       o->arg ? o->arg : "");
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
+		if (o->help)
+			printf(" [--%s%s%s]", o->name, o->arg ? " " : "",
+			       o->arg ? o->arg : "");
+	}
 	printf("%s%s\n", cmd->args ? " " : "", cmd->args ? cmd->args : "");
 }
 
@@ -393,8 +398,10 @@ static void bash_cases(const struct r3_cmd *cmd, const char *path)
 	for (const struct r3_cmd *c = cmd->sub; c && c->name; c++)
 		printf("%s ", c->name);
 	printf("' opts='");
-	for (const struct r3_opt *o = cmd->opts; o && o->name; o++)
-		printf("--%s ", o->name);
+	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
+		if (o->help)
+			printf("--%s ", o->name);
+	}
 	printf("--help' vals=' ");
 	for (const struct r3_opt *o = cmd->opts; o && o->name; o++) {
 		if (o->arg && o->letter)

@@ -176,6 +176,11 @@ int btrfs_find_subvol(const struct btrfs_image *img, const char *text,
 	return 0;
 }
 
+/* Two rows: both letters, as cp(1) and rm(1) have it. */
+#define RECURSIVE(text)                                                   \
+	{ .name = "recursive", .letter = 'r', .help = text },             \
+	{ .name = "recursive", .letter = 'R' }
+
 static const struct r3_opt plain_opts[] = { BTRFS_WHICH, { 0 } };
 static const struct r3_opt json_opts[] = { BTRFS_WHICH, BTRFS_JSON, { 0 } };
 static const struct r3_opt stream_opts[] = { BTRFS_JSON, { 0 } };
@@ -186,6 +191,12 @@ static const struct r3_opt ls_opts[] = {
 	{ .name = "recursive", .letter = 'R',
 	  .help = "whole trees, through subvolumes" },
 	{ .name = "xattrs", .letter = 'x', .help = "extended attributes" },
+	{ 0 },
+};
+
+static const struct r3_opt get_opts[] = {
+	BTRFS_WHICH,
+	RECURSIVE("as with put; directories are copied so anyway"),
 	{ 0 },
 };
 
@@ -275,8 +286,7 @@ static const struct r3_opt unmount_opts[] = { /* order: cmd_btrfs_mount.c */
 };
 
 static const struct r3_opt put_opts[] = { /* order: cmd_btrfs_put.c */
-	{ .name = "recursive", .letter = 'r',
-	  .help = "directories with all that is in them" },
+	RECURSIVE("directories with all that is in them"),
 	{ .name = "compress", .arg = "ALGO[:LEVEL]",
 	  .help = "zlib, lzo or zstd" },
 	{ 0 },
@@ -297,8 +307,7 @@ static const struct r3_opt mkdir_opts[] = {
 };
 
 static const struct r3_opt rm_opts[] = {
-	{ .name = "recursive", .letter = 'r',
-	  .help = "directories with all that is in them" },
+	RECURSIVE("directories with all that is in them"),
 	{ .name = "force", .letter = 'f',
 	  .help = "what is not there is no failure" },
 	{ 0 },
@@ -368,7 +377,7 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	  .run = r3_btrfs_cmd_cat,
 	  .summary = "write files to standard output" },
 	{ .name = "get", .args = "IMAGE PATH... DEST", .min_args = 3,
-	  .max_args = R3_CLI_ARGS_MAX, .opts = plain_opts,
+	  .max_args = R3_CLI_ARGS_MAX, .opts = get_opts,
 	  .run = r3_btrfs_cmd_get,
 	  .summary = "copy files or trees out of the image" },
 	{ .name = "put", .args = "IMAGE FILE... PATH", .min_args = 3,

@@ -25,7 +25,7 @@ enum {
 	DEPTH_MAX = R3_BTRFS_PATH_MAX / 2,
 	TEMP_MAX = 32, /* of the name while it is filled */
 	OPT_RECURSIVE = 0,
-	OPT_COMPRESS,
+	OPT_COMPRESS = 2,
 };
 
 /* Files with several names that were copied already. */
@@ -484,6 +484,21 @@ static void base_name(const char *path, struct edit_place *at)
 		at->name[at->len = 0] = 0;
 }
 
+/* "DIR/.", "/" or "..": what is in it goes into @dir, which becomes like it, as
+ * cp -a has it. */
+static int put_content(struct put *p, struct r3_btrfs_inode dir)
+{
+	struct stat st;
+	int err;
+
+	if (!p->recursive)
+		return put_fail(p, "copied only with --recursive", -EISDIR);
+	if (lstat(p->path, &st))
+		return put_fail(p, "", -errno);
+	err = put_entries(p, dir);
+	return err ? err : put_attrs(p, dir, &st);
+}
+
 /* One argument, into a directory, or as the place that was named. */
 static int put_arg(struct put *p, const char *path, bool into,
 		   const struct edit_place *dest)
@@ -504,11 +519,7 @@ static int put_arg(struct put *p, const char *path, bool into,
 	if (!into)
 		return put_one(p, dest);
 	base_name(path, &at);
-	if (at.len)
-		return put_one(p, &at);
-	if (!p->recursive)
-		return put_fail(p, "copied only with --recursive", -EISDIR);
-	return put_entries(p, at.dir);
+	return at.len ? put_one(p, &at) : put_content(p, at.dir);
 }
 
 /* Where it all goes, @count arguments of which @first is one. */

@@ -45,6 +45,11 @@ STEPS = (
     ("put -r I H/folder a", "cp -a H/folder a"),
     ("put -r I H/folder/. a/b", "cp -a H/folder/. a/b"),
     ("put -r I H/folder fresh/", "cp -a H/folder fresh/"),
+    ("put -R I H/folder/. .", "cp -a H/folder/. ."),
+    ("put -r I H/folder/sub/.. a", "cp -a H/folder/sub/.. a"),
+    ("put -R I H/folder/sub/. made", "cp -a H/folder/sub/. made"),
+    ("put I H/folder/. a", "cp H/folder/. a"),
+    ("put -r I H/one/. a", "cp -a H/one/. a"),
     ("put -r I H/folder file", "cp -a H/folder file"),
     ("put I H/none a", "cp -a H/none a"),
     ("mv I file none/", None),
@@ -91,6 +96,7 @@ STEPS = (
     ("rm I some", None),
     ("rm I hard/", None),
     ("rm I tolib", None),
+    ("rm -R I made", None),
     ("rm -r I fresh", None),
     ("rm -r I a/b a/one", None),
     ("rm -rf I none a/two", None),
@@ -119,6 +125,8 @@ READS = (
     ("get I new/file H/out/named", "cp new/file H/out/named"),
     ("get I new/file hard H/out/x/y", "cp new/file hard H/out/x/y"),
     ("get I a H/out", "cp -r a H/out"),
+    ("get -r I a H/out/r", "cp -r a H/out/r"),
+    ("get -R I a H/out/R", "cp -R a H/out/R"),
     ("get I a new H/out/several", "cp -r a new H/out/several"),
     ("get I a H/out/tree/", "cp -r a H/out/tree/"),
 )
@@ -140,33 +148,64 @@ def fill(folder):
         with open(beside + path, "w") as f:
             f.write(path)
     os.mkdir(beside + "/out")
-    shutil.copytree(beside, folder + "/shell")
+    age(beside)
+    shutil.copytree(beside, folder + "/shell", symlinks=True)
+
+
+def age(root):
+    """Times of long ago, each its own, and modes that are not the usual ones:
+    what is copied shows."""
+    for i, path in enumerate(sorted(walk(root), reverse=True)):
+        if os.path.isdir(path):
+            os.chmod(path, 0o750 + i % 8)
+        os.utime(path, (10 ** 9 + i, 10 ** 8 + i))
+
+
+def walk(root):
+    for folder, dirs, files in os.walk(root):
+        for name in dirs + files:
+            yield os.path.join(folder, name)
+
+
+def copied(seconds):
+    """A time that age() has made; others are those of the test itself."""
+    return int(seconds) if seconds < 1.1e9 else None
 
 
 def of_tree(root):
     out = {}
-    for folder, dirs, files in os.walk(root):
-        for name in dirs + files:
-            path = os.path.join(folder, name)
-            st = os.lstat(path)
-            target = os.readlink(path) if stat.S_ISLNK(st.st_mode) else None
-            out[os.path.relpath(path, root)] = (
-                stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, target,
-                st.st_nlink if not stat.S_ISDIR(st.st_mode) else 1,
-                st.st_size if not stat.S_ISDIR(st.st_mode) else 0)
+    for path in (root, *walk(root)):
+        st = os.lstat(path)
+        target = os.readlink(path) if stat.S_ISLNK(st.st_mode) else None
+        out[os.path.relpath(path, root)] = (
+            stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, target,
+            copied(st.st_mtime),
+            st.st_nlink if not stat.S_ISDIR(st.st_mode) else 1,
+            st.st_size if not stat.S_ISDIR(st.st_mode) else 0)
     return out
 
 
 def of_image(image):
     text = subprocess.check_output([RING3, "btrfs", "ls", "-R", "--json",
                                     image], text=True)
-    out = {}
+    out = {".": of_top(image)}
     for line in text.splitlines():
         e = json.loads(line)
         out[e["name"]] = (e["mode"], e["uid"], e["gid"], e.get("target"),
+                          copied(float(e["mtime"])),
                           e["nlink"] if e["type"] != "d" else 1,
                           e["size"] if e["type"] != "d" else 0)
     return out
+
+
+def of_top(image):
+    """No listing has the top directory itself: its inode item."""
+    text = subprocess.check_output([RING3, "btrfs", "dump", "--json", image,
+                                    "fs"], text=True)
+    e = json.loads(text.splitlines()[0])
+    assert e["key"] == [256, 1, 0], e
+    return (int(e["mode"], 8) & 0o7777, e["uid"], e["gid"], None,
+            copied(float(e["mtime"])), 1, 0)
 
 
 def run(words, cwd):

@@ -16,6 +16,7 @@ static int run(const struct r3_args *args)
 
 static const struct r3_opt opts[] = {
 	{ "json", NULL, "as JSON", 'j' },
+	{ "json", NULL, NULL, 'J' },
 	{ "file", "FILE", "a file", 'f' },
 	{ "fill", NULL, "fill it", 'l' },
 	{ 0 },
@@ -53,6 +54,8 @@ static void understands(void **state)
 		  0 },
 		{ "its letter", { "t", "device", "show", "-j" }, 7, "", NULL,
 		  0 },
+		{ "its other letter", { "t", "device", "show", "-J" }, 7, "",
+		  NULL, 0 },
 		{ "letters in one", { "t", "device", "show", "-lj" }, 7, "",
 		  NULL, 0 },
 		{ "a letter's value", { "t", "device", "show", "-f", "a" }, 7,
