@@ -69,7 +69,10 @@ struct sup_server {
 	int control;
 	struct r3_watch control_watch;
 	struct r3_timer silent;
-	uint64_t beat_ns;
+	uint64_t silent_due_ns;
+	uint64_t beat_ns; /* its last sign of life; pauses don't count */
+	uint64_t beat_seen_ns; /* the same, when we last looked */
+	uint64_t ran_ns; /* the CPU time it had had soon after it */
 	int page_fd;
 	struct r3_server_page *page; /* the first page of it only */
 	int fds[R3_SERVER_KEYS_MAX]; /* by index in plan->opts; -1 */

@@ -37,27 +37,62 @@ struct sup_unit *sup_find(struct sup *sup, const char *name)
 
 /* ---- hangs -------------------------------------------------------------- */
 
-/* Stopped, or looked at by a debugger: silent on purpose. */
-static bool is_stopped(pid_t pid)
+#define RAN_MS 10 /* of CPU time: a server's loop turns many times in it */
+
+static void read_proc(pid_t pid, const char *file, char *text, size_t room)
 {
-	char path[64], text[1024], *p;
-	ssize_t n;
+	char path[64];
+	ssize_t n = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = 0;
+	if (fd >= 0) {
+		n = read(fd, text, room - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = 0;
+}
+
+/* Stopped, or looked at by a debugger: silent on purpose.  Or it wants to run
+ * and hardly could: a machine with too much to do is not helped by a restart. */
+static bool is_excused(const struct sup_server *s, uint64_t ran_ns)
+{
+	char text[1024], *p;
+
+	read_proc(s->unit.pid, "status", text, sizeof(text));
 	p = strstr(text, "\nState:\t");
 	if (p && (p[8] == 'T' || p[8] == 't'))
 		return true;
+	if (p && p[8] == 'R' && ran_ns &&
+	    ran_ns - s->ran_ns < RAN_MS * R3_NS_PER_MS)
+		return true;
 	p = strstr(text, "\nTracerPid:\t");
 	return p && p[12] != '0';
+}
+
+/* The CPU time it has had; 0: not known (a kernel without SCHEDSTATS). */
+static uint64_t ran_ns_of(const struct sup_server *s)
+{
+	unsigned long long ns = 0;
+	char text[128];
+
+	read_proc(s->unit.pid, "schedstat", text, sizeof(text));
+	return sscanf(text, "%llu", &ns) == 1 ? ns : 0;
+}
+
+static uint64_t hang_ns(const struct sup_server *s)
+{
+	return s->plan->hang_ms * R3_NS_PER_MS;
+}
+
+static bool is_overdue(const struct sup_server *s, uint64_t now)
+{
+	const struct life *life = &s->unit.life;
+
+	return now - s->beat_ns >= hang_ns(s) &&
+	       (life->state != LIFE_STARTING ||
+		now - life->born_ns >= SUP_READY_MS * R3_NS_PER_MS);
 }
 
 static void watch_silence(struct sup_server *s);
@@ -65,28 +100,35 @@ static void watch_silence(struct sup_server *s);
 static void silent(void *arg)
 {
 	struct sup_server *s = arg;
-	uint64_t now;
+	uint64_t ran = ran_ns_of(s), now = r3_now_ns();
+	uint64_t late = now - s->silent_due_ns;
 
-	sup_heard(s, 0); /* it was perhaps we who were stopped */
+	sup_heard(s, 0);
 	now = r3_now_ns();
-	if (is_stopped(s->unit.pid))
+	if (s->beat_ns != s->beat_seen_ns)
+		s->ran_ns = ran;
+	/* What we missed, everybody did, as we come first: the machine was
+	 * paused, or it was just us. */
+	s->beat_ns += r3_min(late, now - s->beat_ns);
+	if (is_overdue(s, now) && is_excused(s, ran))
 		s->beat_ns = now;
-	if (now - s->beat_ns >= s->plan->hang_ms * R3_NS_PER_MS &&
-	    (s->unit.life.state != LIFE_STARTING ||
-	     now - s->unit.life.born_ns >= SUP_READY_MS * R3_NS_PER_MS)) {
+	s->beat_seen_ns = s->beat_ns;
+	if (is_overdue(s, now))
 		sup_event(&s->unit, LIFE_HUNG);
-		return;
-	}
-	watch_silence(s);
+	else
+		watch_silence(s);
 }
 
+/* Looks twice in that time, so that a pause of any length leaves it half. */
 static void watch_silence(struct sup_server *s)
 {
-	uint64_t limit = s->plan->hang_ms * R3_NS_PER_MS;
-	uint64_t quiet = r3_now_ns() - s->beat_ns;
+	uint64_t now = r3_now_ns(), quiet = now - s->beat_ns;
+	uint64_t in_ns = hang_ns(s) / 2;
 
-	r3_timer_set(s->unit.sup->loop, &s->silent,
-		     quiet < limit ? limit - quiet : limit, silent, s);
+	if (quiet < hang_ns(s))
+		in_ns = r3_min(in_ns, hang_ns(s) - quiet);
+	s->silent_due_ns = now + in_ns;
+	r3_timer_set(s->unit.sup->loop, &s->silent, in_ns, silent, s);
 }
 
 /* ---- birth -------------------------------------------------------------- */
@@ -122,6 +164,7 @@ static int spawn_server(struct sup_server *s)
 		return err;
 	}
 	s->beat_ns = r3_now_ns();
+	s->beat_seen_ns = 0;
 	watch_silence(s);
 	return 0;
 }

@@ -158,6 +158,24 @@ def a_stopped_supervisor_takes_nobody_for_hung(place):
     expect('restarts', place.status('a')['restarts'], 0)
 
 
+def a_pause_of_all_takes_nobody_for_hung(place):
+    """As of a whole machine; behind it the supervisor runs first."""
+    place.up(A + 'hang_ms = 300\n')
+    pids = [place.status()['pid'], place.status('a')['pid']]
+    cpu = {min(os.sched_getaffinity(0))}
+    for pid in pids:
+        os.sched_setaffinity(pid, cpu)
+    os.sched_setscheduler(pids[1], os.SCHED_IDLE, os.sched_param(0))
+    for _ in range(3):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.2)
+    expect('restarts', place.status('a')['restarts'], 0)
+
+
 def of_many_ups_one_wins(place):
     """The others say that the node runs, and leave it alone."""
     conf = place.write('[node]\nname = n\n' + A)
@@ -404,7 +422,8 @@ main([exit_is_told, a_fault_is_told, a_full_stack_is_told, abort_is_told,
       a_stopped_server_does_not_hang, a_stopped_server_can_be_restarted,
       a_crash_loop_is_slowed_down_and_given_up, who_was_kept_survives,
       a_stopped_supervisor_hears_what_matters,
-      a_stopped_supervisor_takes_nobody_for_hung, of_many_ups_one_wins,
+      a_stopped_supervisor_takes_nobody_for_hung,
+      a_pause_of_all_takes_nobody_for_hung, of_many_ups_one_wins,
       one_that_is_ending_is_followed,
       nobody_waits_for_a_close, nothing_else_restarts, who_connects_while_it_is_dead_waits,
       a_connection_is_made_anew, spinning_servers_starve_nobody,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 RING3 = os.environ['R3_TEST_RING3']
 SERVER = os.environ['R3_TEST_SERVER']
@@ -125,7 +126,7 @@ def main(tests):
             with Place() as place:
                 try:
                     test(place)
-                except Failed:
+                except Exception:
                     for log in ('supervisor', 'a', 'b'):
                         try:
                             text = place.log(log)
@@ -137,6 +138,10 @@ def main(tests):
         except Failed as why:
             failed += 1
             print(f'not ok {number} - {name}\n# {why}')
+        except Exception:  # what nobody expected; the others tell more
+            failed += 1
+            print(f'not ok {number} - {name}\n# ' +
+                  traceback.format_exc().replace('\n', '\n# '))
         sys.stdout.flush()
     print(f'1..{len(tests)}')
     sys.exit(1 if failed else 0)
