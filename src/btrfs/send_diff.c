@@ -324,17 +324,30 @@ static int keep_xattr(void *arg, const char *name, size_t name_len,
 	return -ENOMEM;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct xattr *x = a, *y = b;
+	int cmp = memcmp(x->name, y->name, r3_min(x->name_len, y->name_len));
+
+	return cmp ? cmp : (x->name_len > y->name_len) -
+			   (x->name_len < y->name_len);
+}
+
+static int load_xattrs(struct send *s, struct r3_btrfs_inode in,
+		       struct xattrs *x)
+{
+	int err = r3_btrfs_each_xattr(s->fs, in, keep_xattr, x);
+
+	if (x->list.n)
+		qsort(x->list.p, x->list.n, sizeof(*x->list.p), by_name);
+	return err;
+}
+
 static const struct xattr *find_xattr(const struct xattrs *x,
 				      const struct xattr *like)
 {
-	for (size_t i = 0; i < x->list.n; i++) {
-		const struct xattr *a = &x->list.p[i];
-
-		if (a->name_len == like->name_len &&
-		    !memcmp(a->name, like->name, a->name_len))
-			return a;
-	}
-	return NULL;
+	return x->list.n ? bsearch(like, x->list.p, x->list.n,
+				   sizeof(*like), by_name) : NULL;
 }
 
 static int send_one_xattr(struct send *s, const struct xattr *x, bool set)
@@ -356,29 +369,64 @@ static bool is_capability(const struct xattr *x)
 	       !memcmp(x->name, name, sizeof(name) - 1);
 }
 
-static int update_xattrs(struct diff *d, struct r3_btrfs_inode old)
+/* Before all else: a capability that writing takes away can't be removed any
+ * more, and receiving ends there. */
+static int remove_xattrs(struct send *s, const struct xattrs *o,
+			 const struct xattrs *n)
 {
-	struct xattrs o = { 0 }, n = { 0 };
-	struct send *s = d->s;
-	int err = r3_btrfs_each_xattr(s->fs, old, keep_xattr, &o);
+	int err = 0;
 
-	if (!err)
-		err = r3_btrfs_each_xattr(s->fs, s->in, keep_xattr, &n);
-	for (size_t i = 0; !err && i < o.list.n; i++) {
-		if (!find_xattr(&n, &o.list.p[i]))
-			err = send_one_xattr(s, &o.list.p[i], false);
+	for (size_t i = 0; !err && i < o->list.n; i++) {
+		if (!find_xattr(n, &o->list.p[i]))
+			err = send_one_xattr(s, &o->list.p[i], false);
 	}
-	for (size_t i = 0; !err && i < n.list.n; i++) {
-		const struct xattr *x = &n.list.p[i];
-		const struct xattr *was = find_xattr(&o, x);
+	return err;
+}
+
+static int set_xattrs(struct send *s, const struct xattrs *o,
+		      const struct xattrs *n)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < n->list.n; i++) {
+		const struct xattr *x = &n->list.p[i];
+		const struct xattr *was = find_xattr(o, x);
 
 		if (!was || was->len != x->len ||
 		    memcmp(was->value, x->value, x->len) ||
 		    (s->wrote && is_capability(x)))
 			err = send_one_xattr(s, x, true);
 	}
-	free_xattrs(&o);
-	free_xattrs(&n);
+	return err;
+}
+
+/* Data, owner, mode. */
+static int update_rest(struct diff *d, struct r3_btrfs_inode old,
+		       const struct r3_btrfs_stat *was,
+		       const struct r3_btrfs_stat *is)
+{
+	struct send *s = d->s;
+	int err = 0;
+
+	if (S_ISREG(is->st.st_mode))
+		err = update_data(d, old, was, is);
+	if (!err && (was->st.st_uid != is->st.st_uid ||
+		     was->st.st_gid != is->st.st_gid)) {
+		send_begin(s, BTRFS_SEND_CHOWN);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_UID, is->st.st_uid);
+		send_put_u64(s, BTRFS_A_GID, is->st.st_gid);
+		s->wrote = true;
+		err = send_end(s);
+	}
+	if (!err && !S_ISLNK(is->st.st_mode) &&
+	    ((s->wrote && is->st.st_mode & (S_ISUID | S_ISGID)) ||
+	     was->st.st_mode != is->st.st_mode)) {
+		send_begin(s, BTRFS_SEND_CHMOD);
+		send_put_path(s);
+		send_put_u64(s, BTRFS_A_MODE, is->st.st_mode & 07777);
+		err = send_end(s);
+	}
 	return err;
 }
 
@@ -386,39 +434,28 @@ static int update_xattrs(struct diff *d, struct r3_btrfs_inode old)
 static int update_inode(struct diff *d, const struct inode *o)
 {
 	struct r3_btrfs_inode old = { d->old.subvol, o->ino };
+	struct xattrs had = { 0 }, has = { 0 };
 	struct r3_btrfs_stat was, is;
 	struct send *s = d->s;
-	bool owner;
 	int err = r3_btrfs_stat(s->fs, old, &was);
 
 	s->wrote = false;
 	if (!err)
 		err = r3_btrfs_stat(s->fs, s->in, &is);
-	if (!err && S_ISREG(is.st.st_mode))
-		err = update_data(d, old, &was, &is);
-	if (err)
-		return err;
-	owner = was.st.st_uid != is.st.st_uid || was.st.st_gid != is.st.st_gid;
-	if (owner) {
-		send_begin(s, BTRFS_SEND_CHOWN);
-		send_put_path(s);
-		send_put_u64(s, BTRFS_A_UID, is.st.st_uid);
-		send_put_u64(s, BTRFS_A_GID, is.st.st_gid);
-		s->wrote = true;
-		err = send_end(s);
-	}
-	if (!err && !S_ISLNK(is.st.st_mode) &&
-	    ((s->wrote && is.st.st_mode & (S_ISUID | S_ISGID)) ||
-	     was.st.st_mode != is.st.st_mode)) {
-		send_begin(s, BTRFS_SEND_CHMOD);
-		send_put_path(s);
-		send_put_u64(s, BTRFS_A_MODE, is.st.st_mode & 07777);
-		err = send_end(s);
-	}
 	if (!err)
-		err = update_xattrs(d, old);
+		err = load_xattrs(s, old, &had);
+	if (!err)
+		err = load_xattrs(s, s->in, &has);
+	if (!err)
+		err = remove_xattrs(s, &had, &has);
+	if (!err)
+		err = update_rest(d, old, &was, &is);
+	if (!err)
+		err = set_xattrs(s, &had, &has);
 	if (!err && !S_ISDIR(is.st.st_mode))
 		err = send_times(s, &is);
+	free_xattrs(&had);
+	free_xattrs(&has);
 	return err;
 }
 

@@ -161,10 +161,54 @@ class Changer:
                 os.sync()
 
 
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+
+
+def check_capabilities(k):
+    """The kernel takes a file's capability away when it is written, gets another
+    size or owner; whoever receives does too, before or after it is told."""
+    changes = {
+        "owner": lambda p: os.chown(p, 5, 6),
+        "written": lambda p: open(p, "r+b").write(b"new"),
+        "longer": lambda p: os.truncate(p, 100000),
+        "shorter": lambda p: os.truncate(p, 10),
+        "removed": lambda p: os.removexattr(p, "security.capability"),
+        "mode": lambda p: os.chmod(p, 0o4711),
+    }
+    image = k.image("from", 300 << 20)
+    root = k.mount(image, name="from")
+    run("btrfs", "subvolume", "create", f"{root}/v")
+    paths = {f"{name} {again}": change for name, change in changes.items()
+             for again in (False, True)}
+    for name in paths:
+        with open(f"{root}/v/{name}", "wb") as f:
+            f.write(os.urandom(9000))
+        os.setxattr(f"{root}/v/{name}", "security.capability", CAPABILITY)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s0")
+    for name, change in paths.items():
+        change(f"{root}/v/{name}")
+        if name.endswith("True"):
+            os.setxattr(f"{root}/v/{name}", "security.capability",
+                        CAPABILITY)
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s1")
+    want = kernel.kernel_view(f"{root}/s1")
+    k.umount()
+    target = k.mount(k.image("target", 300 << 20), name="target")
+    for args in ([], ["--parent", "/s0"]):
+        stream = k.path("stream")
+        name = "s1" if args else "s0"
+        ring3("send", *args, "-o", stream, image, "/" + name)
+        run("btrfs", "receive", "-q", "-f", stream, target)
+    kernel.compare(want, kernel.kernel_view(f"{target}/s1"), "capabilities")
+    k.umount()
+    print("ok: capabilities")
+
+
 def main():
     seed = int(os.environ.get("R3_SEED", "1"))
     print("seed:", seed)
     k = kernel.Kernel()
+    check_capabilities(k)
     for turn, options in enumerate(("noatime", "noatime,compress-force=zstd")):
         rnd = random.Random(seed * 2 + turn)
         image = k.image("from", 900 << 20)
