@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * edit.c - items in, out and changed; leaves and nodes that split and merge
+ * edit.c - items in, out and changed in a tree: paths, splits and merges
  *
  * Going down to change something copies each block on the way (cow.c), so what
  * a path holds may be changed in place.  A parent's key for a child is the
- * child's first key at all times.
+ * child's first key at all times.  Within one block: edit_block.c.
  */
 #include "edit.h"
-
-static uint32_t room(const struct r3_btrfs *fs)
-{
-	return fs->nodesize - (uint32_t)sizeof(struct btrfs_header);
-}
-
-/* Where the data of items from @slot on ends: above it lies that of others. */
-static uint32_t data_end(const struct r3_btrfs *fs,
-			 const struct btrfs_block *leaf, unsigned slot)
-{
-	return slot ? le32(btrfs_item_at(leaf, slot - 1)->offset) : room(fs);
-}
-
-/* Bytes that the items [from, to) take, with their places in the table. */
-static uint32_t items_size(const struct r3_btrfs *fs,
-			   const struct btrfs_block *leaf, unsigned from,
-			   unsigned to)
-{
-	return data_end(fs, leaf, from) - data_end(fs, leaf, to) +
-	       (to - from) * (uint32_t)sizeof(struct btrfs_item);
-}
-
-static uint32_t leaf_free(const struct r3_btrfs *fs,
-			  const struct btrfs_block *leaf)
-{
-	return room(fs) - items_size(fs, leaf, 0, leaf->nritems);
-}
 
 /* The last child that begins at or below @key, or the first of all. */
 static unsigned child_slot(const struct btrfs_block *node,
@@ -221,37 +194,6 @@ static int new_block(struct r3_btrfs *fs, struct btrfs_tree *tree,
 
 /* ---- nodes --------------------------------------------------------------- */
 
-static void ptr_insert(struct btrfs_block *node, unsigned slot,
-		       struct btrfs_key key, const struct btrfs_block *child)
-{
-	struct btrfs_key_ptr *p = btrfs_ptr(node, slot);
-
-	memmove(p + 1, p, (node->nritems - slot) * sizeof(*p));
-	*p = (struct btrfs_key_ptr){ btrfs_key_put(key),
-				     to_le64(child->logical),
-				     to_le64(child->generation) };
-	node->nritems = node->nritems + 1;
-}
-
-static void ptr_remove(struct btrfs_block *node, unsigned slot)
-{
-	struct btrfs_key_ptr *p = btrfs_ptr(node, slot);
-
-	memmove(p, p + 1, (node->nritems - slot - 1) * sizeof(*p));
-	node->nritems = node->nritems - 1;
-}
-
-/* All pointers of @from come after those of @to. */
-static void ptrs_append(struct btrfs_block *to, const struct btrfs_block *from,
-			unsigned slot)
-{
-	unsigned n = from->nritems - slot;
-
-	memcpy(btrfs_ptr(to, to->nritems), btrfs_ptr_at(from, slot),
-	       n * sizeof(struct btrfs_key_ptr));
-	to->nritems = to->nritems + n;
-}
-
 /* A new root above the old one. */
 static int root_grow(struct r3_btrfs *fs, struct btrfs_tree *tree)
 {
@@ -266,7 +208,7 @@ static int root_grow(struct r3_btrfs *fs, struct btrfs_tree *tree)
 	err = new_block(fs, tree, (uint8_t)level, &b);
 	if (err)
 		return err;
-	ptr_insert(b, 0, btrfs_block_key(old, 0), old);
+	btrfs_ptr_insert(b, 0, btrfs_block_key(old, 0), old);
 	p->block[level] = b;
 	p->slot[level] = 0;
 	return btrfs_tree_set_root(fs, tree, b);
@@ -295,9 +237,9 @@ static int node_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	/* Keys that only grow fill their nodes. */
 	cut = p->slot[level] + 1 == b->nritems ? b->nritems - 1
 					       : b->nritems / 2;
-	ptrs_append(right, b, cut);
+	btrfs_ptrs_append(right, b, cut);
 	b->nritems = cut;
-	ptr_insert(p->block[level + 1], p->slot[level + 1] + 1,
+	btrfs_ptr_insert(p->block[level + 1], p->slot[level + 1] + 1,
 		   btrfs_block_key(right, 0), right);
 	if (p->slot[level] >= cut) {
 		p->block[level] = right;
@@ -309,138 +251,10 @@ static int node_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
 
 /* ---- leaves -------------------------------------------------------------- */
 
-/* The data of items from @slot on, below @end, moves by @delta bytes: down, to
- * where room is, or up when it is negative. */
-static void data_shift(const struct r3_btrfs *fs, struct btrfs_block *leaf,
-		       unsigned slot, uint32_t end, int64_t delta)
-{
-	uint8_t *base = leaf->data + sizeof(struct btrfs_header);
-	uint32_t low = data_end(fs, leaf, leaf->nritems);
-
-	if (!delta)
-		return;
-	memmove(base + low - delta, base + low, end - low);
-	for (unsigned i = slot; i < leaf->nritems; i++) {
-		struct btrfs_item *item = btrfs_item(leaf, i);
-
-		item->offset = to_le32((uint32_t)(le32(item->offset) - delta));
-	}
-}
-
-/* Make room in the table and the data for @n items of @size bytes each, from
- * @slot on. */
-static void leaf_open(const struct r3_btrfs *fs, struct btrfs_block *leaf,
-		      unsigned slot, const struct btrfs_key *keys, unsigned n,
-		      uint32_t size)
-{
-	uint32_t end = data_end(fs, leaf, slot);
-	struct btrfs_item *item = btrfs_item(leaf, slot);
-
-	data_shift(fs, leaf, slot, end, (int64_t)n * size);
-	memmove(item + n, item, (leaf->nritems - slot) * sizeof(*item));
-	for (unsigned i = 0; i < n; i++) {
-		end -= size;
-		item[i] = (struct btrfs_item){ btrfs_key_put(keys[i]),
-					       to_le32(end), to_le32(size) };
-	}
-	leaf->nritems = leaf->nritems + n;
-}
-
-static void leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
-			unsigned slot, unsigned n)
-{
-	uint32_t end = data_end(fs, leaf, slot + n);
-	int64_t size = data_end(fs, leaf, slot) - end;
-	struct btrfs_item *item = btrfs_item(leaf, slot);
-
-	data_shift(fs, leaf, slot + n, end, -size);
-	memmove(item, item + n,
-		(leaf->nritems - slot - n) * sizeof(*item));
-	leaf->nritems = leaf->nritems - n;
-}
-
-/* The item's bytes stay at its start; the leaf has room. */
-static void leaf_resize(const struct r3_btrfs *fs, struct btrfs_block *leaf,
-			unsigned slot, uint32_t size)
-{
-	uint8_t *base = leaf->data + sizeof(struct btrfs_header);
-	struct btrfs_item *item = btrfs_item(leaf, slot);
-	uint32_t at = le32(item->offset), old = le32(item->size);
-
-	if (size > old) {
-		data_shift(fs, leaf, slot, at + old, size - old);
-		memset(base + le32(item->offset) + old, 0, size - old);
-	} else {
-		memmove(base + at + old - size, base + at, size);
-		data_shift(fs, leaf, slot + 1, at, (int64_t)size - old);
-		item->offset = to_le32(at + old - size);
-	}
-	item->size = to_le32(size);
-}
-
-/* Items of @from from @slot on go behind those of @to, which has room. */
-static void items_append(const struct r3_btrfs *fs, struct btrfs_block *to,
-			 const struct btrfs_block *from, unsigned slot)
-{
-	const size_t head = sizeof(struct btrfs_header);
-	unsigned n = from->nritems - slot, at = to->nritems;
-	uint32_t low = data_end(fs, from, from->nritems);
-	uint32_t end = data_end(fs, from, slot);
-	uint32_t to_end = data_end(fs, to, at);
-
-	memcpy(to->data + head + to_end - (end - low), from->data + head + low,
-	       end - low);
-	memcpy(btrfs_item(to, at), btrfs_item_at(from, slot),
-	       n * sizeof(struct btrfs_item));
-	for (unsigned i = at; i < at + n; i++) {
-		struct btrfs_item *item = btrfs_item(to, i);
-
-		item->offset = to_le32(le32(item->offset) + to_end - end);
-	}
-	to->nritems = at + n;
-}
-
-/* Where to cut a leaf that has not enough room. */
-struct cut {
-	unsigned at; /* items from here on go to a new leaf */
-	bool right;  /* and so does what needs the room */
-};
-
-/* The place that leaves both halves most alike.  @more: bytes that the item at
- * @slot, or a @fresh one before it, needs in addition. */
-static struct cut leaf_cut(const struct r3_btrfs *fs,
-			   const struct btrfs_block *leaf, unsigned slot,
-			   uint32_t more, bool fresh)
-{
-	uint32_t all = items_size(fs, leaf, 0, leaf->nritems);
-	uint32_t best = UINT32_MAX, max = room(fs);
-	struct cut cut = { slot ? slot : !fresh, slot > 0 && !fresh };
-
-	if (fresh && slot == leaf->nritems)
-		return (struct cut){ slot, true }; /* keys that only grow */
-	for (unsigned k = !fresh; k < leaf->nritems; k++) {
-		uint32_t low = items_size(fs, leaf, 0, k), high = all - low;
-
-		for (unsigned right = 0; right < 2; right++) {
-			uint32_t l = low + (right ? 0 : more);
-			uint32_t h = high + (right ? more : 0);
-			uint32_t diff = l > h ? l - h : h - l;
-			bool fits = l <= max && h <= max && diff < best;
-
-			if (!fits || (right ? k > slot || !k
-					    : k < slot + !fresh))
-				continue;
-			best = diff;
-			cut = (struct cut){ k, right };
-		}
-	}
-	return cut;
-}
-
 /* Cut the path's leaf in two; the path goes to the side that @cut says.
  * @key: of the item to come, for a new leaf that is still empty. */
 static int leaf_split(struct r3_btrfs *fs, struct btrfs_tree *tree,
-		      struct cut cut, struct btrfs_key key)
+		      struct btrfs_cut cut, struct btrfs_key key)
 {
 	struct btrfs_path *p = &tree->path;
 	struct btrfs_block *leaf = p->block[0], *right;
@@ -452,10 +266,10 @@ static int leaf_split(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		return err;
 	if (cut.at < leaf->nritems) {
 		key = btrfs_block_key(leaf, cut.at);
-		items_append(fs, right, leaf, cut.at);
+		btrfs_items_append(fs, right, leaf, cut.at);
 		leaf->nritems = cut.at;
 	}
-	ptr_insert(p->block[1], p->slot[1] + 1, key, right);
+	btrfs_ptr_insert(p->block[1], p->slot[1] + 1, key, right);
 	if (cut.right) {
 		p->block[0] = right;
 		p->slot[0] -= cut.at;
@@ -473,10 +287,10 @@ static int leaf_ready(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	struct btrfs_path *p = &tree->path;
 	int err = 0;
 
-	while (!err && leaf_free(fs, p->block[0]) < more)
+	while (!err && btrfs_leaf_free(fs, p->block[0]) < more)
 		err = leaf_split(fs, tree,
-				 leaf_cut(fs, p->block[0], p->slot[0], more,
-					  fresh), key);
+				 btrfs_leaf_cut(fs, p->block[0], p->slot[0],
+						more, fresh), key);
 	if (err)
 		p->transid = 0;
 	return err;
@@ -516,14 +330,6 @@ static int root_empty(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return err ? err : drop_block(fs, tree, root);
 }
 
-static bool fits_in(const struct r3_btrfs *fs, const struct btrfs_block *from,
-		    const struct btrfs_block *to)
-{
-	if (to->level)
-		return from->nritems + to->nritems <= btrfs_node_room(fs);
-	return room(fs) - leaf_free(fs, from) <= leaf_free(fs, to);
-}
-
 /* Could the children at @slot and at @slot + 1 of @node be one?  Looks only. */
 static int may_merge(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		     struct btrfs_block *node, unsigned slot, bool *yes)
@@ -550,13 +356,13 @@ static int may_merge(struct r3_btrfs *fs, struct btrfs_tree *tree,
 			return err;
 		}
 	}
-	*yes = fits_in(fs, b[1], b[0]);
+	*yes = btrfs_fits_in(fs, b[1], b[0]);
 	btrfs_block_put(b[0]);
 	btrfs_block_put(b[1]);
 	return 0;
 }
 
-/* The child at @slot + 1 of the path's node at @level joins the one at @slot. */
+/* The child at @slot + 1 of the path's node at @level joins that at @slot. */
 static int merge(struct r3_btrfs *fs, struct btrfs_tree *tree, unsigned level,
 		 unsigned slot)
 {
@@ -568,9 +374,9 @@ static int merge(struct r3_btrfs *fs, struct btrfs_tree *tree, unsigned level,
 	if (err)
 		return err;
 	if (left->level)
-		ptrs_append(left, right, 0);
+		btrfs_ptrs_append(left, right, 0);
 	else
-		items_append(fs, left, right, 0);
+		btrfs_items_append(fs, left, right, 0);
 	err = drop_block(fs, tree, right);
 	return err ? err : node_remove(fs, tree, level, slot + 1);
 }
@@ -607,7 +413,7 @@ static int node_remove(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	int err;
 
 	p->transid = 0;
-	ptr_remove(b, slot);
+	btrfs_ptr_remove(b, slot);
 	if (is_root)
 		return b->nritems ? root_shrink(fs, tree)
 				  : root_empty(fs, tree, b);
@@ -629,6 +435,7 @@ static int leaf_shrunk(struct r3_btrfs *fs, struct btrfs_tree *tree,
 {
 	struct btrfs_path *p = &tree->path;
 	struct btrfs_block *leaf = p->block[0];
+	uint32_t all = btrfs_leaf_room(fs);
 	int err;
 
 	if (!tree->root->level)
@@ -639,7 +446,7 @@ static int leaf_shrunk(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	}
 	if (first_gone)
 		fix_keys(tree, 0);
-	if (room(fs) - leaf_free(fs, leaf) < room(fs) / 3)
+	if (all - btrfs_leaf_free(fs, leaf) < all / 3)
 		return balance(fs, tree, 0);
 	return 0;
 }
@@ -714,10 +521,10 @@ static int leaf_insert(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	err = leaf_ready(fs, tree, keys[0], each, true);
 	if (err)
 		return err;
-	fit = r3_min(n, leaf_free(fs, p->block[0]) / each);
+	fit = r3_min(n, btrfs_leaf_free(fs, p->block[0]) / each);
 	while (count < fit && in_gap(p, keys[count]))
 		count++;
-	leaf_open(fs, p->block[0], p->slot[0], keys, count, size);
+	btrfs_leaf_open(fs, p->block[0], p->slot[0], keys, count, size);
 	if (!p->slot[0])
 		fix_keys(tree, 0);
 	*done = count;
@@ -787,7 +594,7 @@ int btrfs_item_resize(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		err = leaf_ready(fs, tree, key, size - old, false);
 	if (err)
 		return err;
-	leaf_resize(fs, p->block[0], p->slot[0], size);
+	btrfs_leaf_resize(fs, p->block[0], p->slot[0], size);
 	spot_at(tree, spot);
 	return 0;
 }
@@ -801,7 +608,7 @@ int btrfs_item_delete(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (err)
 		return err;
 	mark(fs, tree);
-	leaf_remove(fs, p->block[0], p->slot[0], 1);
+	btrfs_leaf_remove(fs, p->block[0], p->slot[0], 1);
 	return leaf_shrunk(fs, tree, !p->slot[0]);
 }
 
@@ -829,7 +636,7 @@ static int leaf_delete(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	if (!n)
 		return 0;
 	mark(fs, tree);
-	leaf_remove(fs, leaf, slot, n);
+	btrfs_leaf_remove(fs, leaf, slot, n);
 	return leaf_shrunk(fs, tree, !slot);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* edit.h - what trans.c, edit.c and cow.c share */
+/* edit.h - an open transaction: its trees, and blocks that may be changed */
 #ifndef BTRFS_EDIT_H
 #define BTRFS_EDIT_H
 
@@ -57,6 +57,53 @@ int btrfs_cow_root_copy(struct r3_btrfs *fs, struct btrfs_tree *to,
 /* The root block of a tree may be changed, and with it the tree is. */
 int btrfs_tree_root_cow(struct r3_btrfs *fs, struct btrfs_tree *tree);
 
+/* ---- edit_block.c: within one block that may be changed ----------------- */
+
+/* Where to cut a leaf that has not enough room. */
+struct btrfs_cut {
+	unsigned at; /* items from here on go to a new leaf */
+	bool right;  /* and so does what needs the room */
+};
+
+/* Bytes for items to come, their places in the table among them. */
+uint32_t btrfs_leaf_free(const struct r3_btrfs *fs,
+			 const struct btrfs_block *leaf);
+/* Make room in the table and the data for @n items of @size bytes each, from
+ * @slot on; the leaf has it. */
+void btrfs_leaf_open(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+		     unsigned slot, const struct btrfs_key *keys, unsigned n,
+		     uint32_t size);
+void btrfs_leaf_remove(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+		       unsigned slot, unsigned n);
+/* The item's bytes stay at its start; the leaf has room. */
+void btrfs_leaf_resize(const struct r3_btrfs *fs, struct btrfs_block *leaf,
+		       unsigned slot, uint32_t size);
+/* The place that leaves both halves most alike.  @more: bytes that the item at
+ * @slot, or a @fresh one before it, needs in addition. */
+struct btrfs_cut btrfs_leaf_cut(const struct r3_btrfs *fs,
+				const struct btrfs_block *leaf, unsigned slot,
+				uint32_t more, bool fresh);
+/* A pointer to @child comes to @slot; the node has room. */
+void btrfs_ptr_insert(struct btrfs_block *node, unsigned slot,
+		      struct btrfs_key key, const struct btrfs_block *child);
+void btrfs_ptr_remove(struct btrfs_block *node, unsigned slot);
+/* Items (pointers) of @from from @slot on come, as a copy, behind those of
+ * @to, which has room. */
+void btrfs_items_append(const struct r3_btrfs *fs, struct btrfs_block *to,
+			const struct btrfs_block *from, unsigned slot);
+void btrfs_ptrs_append(struct btrfs_block *to, const struct btrfs_block *from,
+		       unsigned slot);
+/* Would all of @from fit behind what is in @to?  Both of one level. */
+bool btrfs_fits_in(const struct r3_btrfs *fs, const struct btrfs_block *from,
+		   const struct btrfs_block *to);
+
+/* Bytes for a leaf's items: table and data together. */
+static inline uint32_t btrfs_leaf_room(const struct r3_btrfs *fs)
+{
+	return fs->nodesize - (uint32_t)sizeof(struct btrfs_header);
+}
+
+/* How many pointers a node can hold. */
 static inline unsigned btrfs_node_room(const struct r3_btrfs *fs)
 {
 	return (unsigned)((fs->nodesize - sizeof(struct btrfs_header)) /

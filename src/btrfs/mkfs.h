@@ -5,7 +5,8 @@
  *	mkfs_scan   the source directory, in memory: inodes and names
  *	mkfs_data   file data, compressed by threads, written in order
  *	mkfs_fs     the items of subvolumes
- *	mkfs_meta   all other trees; the super block
+ *	mkfs_meta   the trees that describe the others; the super block
+ *	mkfs_layout the last of them, which describe themselves
  *	mkfs_space  chunks, addresses, writing in large pieces
  *	mkfs_tree   a tree from items that come in order
  */
@@ -176,6 +177,14 @@ int mkfs_copy_data(struct mkfs *m);
 int mkfs_fs_trees(struct mkfs *m);
 int mkfs_meta_trees(struct mkfs *m);
 int mkfs_super(struct mkfs *m);
+
+/* ---- for mkfs_meta_trees() */
+int mkfs_root_tree(struct mkfs *m);
+/* An upper bound of the bytes that the last trees take, with room to settle;
+ * to be reserved before, as no chunk may come while they do. */
+uint64_t mkfs_last_trees_bound(const struct mkfs *m);
+/* Root, free space, block group and extent tree: no block may come after. */
+int mkfs_last_trees(struct mkfs *m);
 
 /* compression (compress.c): 0 when the result is no smaller than @room */
 struct btrfs_packer;
