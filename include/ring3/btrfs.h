@@ -36,12 +36,19 @@ struct r3_btrfs_dev_ops {
 		     size_t len);
 	int (*flush)(struct r3_btrfs_dev *dev); /* what was written is safe */
 	void (*close)(struct r3_btrfs_dev *dev);
+	/* See r3_btrfs_dev_settle(); NULL: write() tells of every failure. */
+	int (*settle)(struct r3_btrfs_dev *dev);
 };
 
 struct r3_btrfs_dev {
 	const struct r3_btrfs_dev_ops *ops;
 	uint64_t size; /* bytes */
 	bool parallel; /* several threads may read at once */
+	/* A write that failed, for messages; err 0: not known. */
+	struct {
+		int err;
+		uint64_t off;
+	} bad;
 };
 
 /**
@@ -57,6 +64,19 @@ int r3_btrfs_dev_file(const char *path, bool write,
 		      struct r3_btrfs_dev **out);
 /* What to tell people of its error. */
 const char *r3_btrfs_dev_why(int err);
+/* The text of a write's or flush's error: where, as far as known, and why. */
+void r3_btrfs_dev_write_why(const struct r3_btrfs_dev *dev, int err,
+			    struct r3_btrfs_why *out);
+/**
+ * r3_btrfs_dev_settle() - wait until every write is done, and hear of failures
+ *
+ * A thread, or the system's cache, may have writes still to do when write()
+ * returns, and the last ones of a volume, the other copies of its super block,
+ * have no flush behind them.  Before the device is closed; does not make sure
+ * that anything survives a power cut.
+ * Return: 0, or the error of a write.
+ */
+int r3_btrfs_dev_settle(struct r3_btrfs_dev *dev);
 /* Opened for reading: keep writers off as long as it is open.  -EBUSY: there is
  * one already. */
 int r3_btrfs_dev_share(struct r3_btrfs_dev *dev);

@@ -513,8 +513,5 @@ int btrfs_write_logical(struct r3_btrfs *fs, uint64_t logical,
 		logical += n;
 		len -= n;
 	}
-	if (err)
-		btrfs_fail(fs, err, "writing block %llu: %s",
-			   (unsigned long long)logical, btrfs_write_why(err));
-	return err;
+	return err ? btrfs_write_fail(fs, err) : 0;
 }

@@ -7,6 +7,8 @@
  *	write --> the buffer being filled --full, or the thread waits--> ring
  *	ring --thread--> device below
  *	flush: all of it is below, then the flush of what is below
+ *	a write that fails: nothing more is written, and whoever writes,
+ *	flushes or settles next is told, also of where it was
  *
  * So making changes, and the copying and waiting of the system's calls, go on
  * at once.  Writes that follow each other become one.  One thread uses it.
@@ -70,6 +72,8 @@ static void *write_all(void *arg)
 			err = b->lower->ops->write(b->lower, x->off, x->bytes,
 						   x->len);
 		pthread_mutex_lock(&b->lock);
+		if (err && !b->err)
+			b->dev.bad = b->lower->bad;
 		b->err = err;
 		b->spare[b->spare_count++] = x->bytes;
 		b->tail++;
@@ -195,6 +199,18 @@ static int behind_flush(struct r3_btrfs_dev *dev)
 	return err ? err : b->lower->ops->flush(b->lower);
 }
 
+static int behind_settle(struct r3_btrfs_dev *dev)
+{
+	struct behind *b = R3_CONTAINER(dev, struct behind, dev);
+	int err = drain(b);
+
+	if (!err) {
+		err = r3_btrfs_dev_settle(b->lower);
+		b->dev.bad = b->lower->bad;
+	}
+	return err;
+}
+
 static void behind_free(struct behind *b)
 {
 	while (b->spare_count)
@@ -224,6 +240,7 @@ static const struct r3_btrfs_dev_ops behind_ops = {
 	.read = behind_read,
 	.write = behind_write,
 	.flush = behind_flush,
+	.settle = behind_settle,
 	.close = behind_close,
 };
 

@@ -437,7 +437,8 @@ static int block_read(struct r3_btrfs *fs, uint64_t logical,
 					     fs->nodesize);
 
 		if (err)
-			snprintf(why, sizeof(why), "%s", strerror(-err));
+			snprintf(why, sizeof(why), "%.200s",
+				 btrfs_read_why(fs, err).text);
 		else if (header_check(fs, b, logical, why, sizeof(why)) &&
 			 expect_check(b, e, why, sizeof(why))) {
 			b->body->checked = true;
@@ -518,7 +519,7 @@ int btrfs_read_logical(struct r3_btrfs *fs, uint64_t logical, unsigned copy,
 		if (err)
 			return btrfs_fail(fs, err, "block %llu: %s",
 					  (unsigned long long)logical,
-					  strerror(-err));
+					  btrfs_read_why(fs, err).text);
 		p += n;
 		logical += n;
 		len -= n;

@@ -171,8 +171,7 @@ static int fill_super(struct r3_btrfs *fs)
 
 static int dev_error(struct r3_btrfs *fs, int err)
 {
-	return err ? btrfs_fail(fs, err, "writing: %s", btrfs_write_why(err))
-		   : 0;
+	return err ? btrfs_write_fail(fs, err) : 0;
 }
 
 static int write_super(struct r3_btrfs *fs, unsigned copy)

@@ -17,6 +17,7 @@ struct file_dev {
 	struct r3_btrfs_dev dev;
 	int fd;
 	uint64_t behind_off, behind_len; /* written, not yet on its way */
+	uint64_t from, to; /* what was written since the last flush, at most */
 };
 
 struct mem_dev {
@@ -46,6 +47,13 @@ static int file_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
 	return 0;
 }
 
+static int bad_write(struct r3_btrfs_dev *dev, uint64_t off)
+{
+	dev->bad.off = off;
+	dev->bad.err = -errno;
+	return dev->bad.err;
+}
+
 /* Long runs of writes go on their way to the disk as they come, so that the
  * flush at the end does not find all of them waiting.  Only a hint. */
 static void write_behind(struct file_dev *f, uint64_t off, size_t len)
@@ -69,13 +77,15 @@ static int file_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
 	const uint8_t *p = buf;
 
+	f->from = f->to ? r3_min(f->from, off) : off;
+	f->to = r3_max(f->to, off + len);
 	while (len) {
 		ssize_t n = pwrite(f->fd, p, len, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return bad_write(dev, off);
 		write_behind(f, off, (size_t)n);
 		p += n;
 		off += (uint64_t)n;
@@ -88,7 +98,24 @@ static int file_flush(struct r3_btrfs_dev *dev)
 {
 	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
 
-	return fdatasync(f->fd) ? -errno : 0;
+	if (fdatasync(f->fd))
+		return -errno;
+	f->to = 0;
+	return 0;
+}
+
+/* A file system that can't say leaves it at that. */
+static int file_settle(struct r3_btrfs_dev *dev)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+
+	if (!f->to || !sync_file_range(f->fd, (off_t)f->from,
+				       (off_t)(f->to - f->from),
+				       SYNC_FILE_RANGE_WRITE |
+				       SYNC_FILE_RANGE_WAIT_AFTER))
+		return 0;
+	return errno == ENOSYS || errno == EINVAL || errno == ESPIPE
+		       ? 0 : bad_write(dev, f->from);
 }
 
 static void file_close(struct r3_btrfs_dev *dev)
@@ -103,6 +130,7 @@ static const struct r3_btrfs_dev_ops file_ops = {
 	.read = file_read,
 	.write = file_write,
 	.flush = file_flush,
+	.settle = file_settle,
 	.close = file_close,
 };
 
@@ -277,6 +305,25 @@ int r3_btrfs_dev_mem(void *bytes, size_t len, struct r3_btrfs_dev **out)
 	m->bytes = bytes;
 	*out = &m->dev;
 	return 0;
+}
+
+void r3_btrfs_dev_write_why(const struct r3_btrfs_dev *dev, int err,
+			    struct r3_btrfs_why *out)
+{
+	/* its own space is not the volume's */
+	const char *why = err == -ENOSPC ? "no space left where the image lies"
+					 : strerror(-err);
+
+	if (dev->bad.err == err)
+		snprintf(out->text, sizeof(out->text), "writing at byte %llu: "
+			 "%s", (unsigned long long)dev->bad.off, why);
+	else
+		snprintf(out->text, sizeof(out->text), "writing: %s", why);
+}
+
+int r3_btrfs_dev_settle(struct r3_btrfs_dev *dev)
+{
+	return dev->ops->settle ? dev->ops->settle(dev) : 0;
 }
 
 void r3_btrfs_dev_close(struct r3_btrfs_dev *dev)

@@ -16,6 +16,12 @@ int mkfs_fail(struct mkfs *m, int err, const char *fmt, ...)
 	return err;
 }
 
+int mkfs_write_fail(struct mkfs *m, int err)
+{
+	r3_btrfs_dev_write_why(m->dev, err, m->why);
+	return err;
+}
+
 static int take_csum(struct mkfs *m)
 {
 	const char *name = m->opts->csum ? m->opts->csum : "crc32c";
@@ -90,8 +96,7 @@ static int wipe(struct mkfs *m)
 			err = m->dev->ops->write(m->dev, at, zeros,
 						 sizeof(zeros));
 	}
-	return err ? mkfs_fail(m, err, "writing: %s", btrfs_write_why(err))
-		   : 0;
+	return err ? mkfs_write_fail(m, err) : 0;
 }
 
 static void fini(struct mkfs *m)

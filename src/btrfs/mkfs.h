@@ -128,6 +128,8 @@ struct mkfs {
 };
 
 int mkfs_fail(struct mkfs *m, int err, const char *fmt, ...) R3_PRINTF(3, 4);
+/* Likewise of what the device said to a write or a flush. */
+int mkfs_write_fail(struct mkfs *m, int err);
 
 /* ---- space */
 enum mkfs_kind { MKFS_DATA, MKFS_SYSTEM, MKFS_METADATA };

@@ -539,6 +539,5 @@ int mkfs_super(struct mkfs *m)
 	}
 	if (!err)
 		err = m->dev->ops->flush(m->dev);
-	return err ? mkfs_fail(m, err, "writing: %s", btrfs_write_why(err))
-		   : 0;
+	return err ? mkfs_write_fail(m, err) : 0;
 }

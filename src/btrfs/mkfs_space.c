@@ -169,8 +169,7 @@ int mkfs_flush(struct mkfs *m, struct mkfs_stage *s)
 					 (s->logical - c->logical), s->buf,
 					 s->len);
 		if (err)
-			return mkfs_fail(m, err, "writing: %s",
-					 btrfs_write_why(err));
+			return mkfs_write_fail(m, err);
 	}
 	s->len = 0;
 	return 0;

@@ -340,16 +340,13 @@ struct r3_btrfs {
 	struct r3_btrfs_why left; /* why there are some still, or empty */
 };
 
-/* What the device said to a write: its own space is not the volume's. */
-static inline const char *btrfs_write_why(int err)
-{
-	return err == -ENOSPC ? "no space left where the image lies"
-			      : strerror(-err);
-}
-
 /* Fill fs->why, return @err. */
 int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
 	R3_PRINTF(3, 4);
+/* Likewise of what the device said to a write or a flush. */
+int btrfs_write_fail(struct r3_btrfs *fs, int err);
+/* A read's error: its own, or of a write that it had to wait for. */
+struct r3_btrfs_why btrfs_read_why(const struct r3_btrfs *fs, int err);
 int btrfs_super_load(struct r3_btrfs *fs);
 /* Make it the copy that lies at @at. */
 void btrfs_super_seal(enum btrfs_csum_type type, struct btrfs_super *s,

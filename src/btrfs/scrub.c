@@ -376,8 +376,7 @@ int r3_btrfs_scrub(struct r3_btrfs *fs,
 		int flushed = fs->dev->ops->flush(fs->dev);
 
 		if (flushed && !err)
-			err = btrfs_fail(fs, flushed, "flushing: %s",
-					 strerror(-flushed));
+			err = btrfs_write_fail(fs, flushed);
 	}
 	for (unsigned i = 0; i < BTRFS_COPIES_MAX; i++)
 		free(s.buf[i]);

@@ -63,6 +63,24 @@ int btrfs_fail(struct r3_btrfs *fs, int err, const char *fmt, ...)
 	return err;
 }
 
+int btrfs_write_fail(struct r3_btrfs *fs, int err)
+{
+	r3_btrfs_dev_write_why(fs->dev, err, &fs->why);
+	fs->why_err = err;
+	return err;
+}
+
+struct r3_btrfs_why btrfs_read_why(const struct r3_btrfs *fs, int err)
+{
+	struct r3_btrfs_why why;
+
+	if (fs->dev->bad.err == err)
+		r3_btrfs_dev_write_why(fs->dev, err, &why);
+	else
+		snprintf(why.text, sizeof(why.text), "%s", strerror(-err));
+	return why;
+}
+
 const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err)
 {
 	return fs->why_err == err ? fs->why.text : strerror(-err);

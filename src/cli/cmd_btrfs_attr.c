@@ -306,8 +306,7 @@ int r3_btrfs_cmd_xattr_show(const struct r3_args *args)
 		return btrfs_close_image(&img, err);
 	fprintf(stderr, "%s: %s: has no xattr %s\n", img.name, args->pos[1],
 		show.only);
-	btrfs_close_image(&img, 0);
-	return R3_EXIT_FAILED;
+	return btrfs_close_image(&img, R3_EXIT_FAILED);
 }
 
 /* Two digits a byte; @out holds half of @text. */

@@ -101,8 +101,7 @@ int edit_save(struct btrfs_image *img, int err)
 {
 	if (!err)
 		return btrfs_save_image(img, 0);
-	btrfs_close_image(img, 0);
-	return R3_EXIT_FAILED;
+	return btrfs_close_image(img, R3_EXIT_FAILED);
 }
 
 mode_t edit_umask(void)

@@ -103,11 +103,26 @@ int btrfs_save_image(struct btrfs_image *img, int err)
 	return btrfs_close_image(img, err);
 }
 
+/* Writes that nothing waited for: some may still fail. */
+static int settle(struct btrfs_image *img)
+{
+	struct r3_btrfs_why why;
+	int err = r3_btrfs_dev_settle(img->dev);
+
+	if (!err)
+		return R3_EXIT_OK;
+	r3_btrfs_dev_write_why(img->dev, err, &why);
+	btrfs_tell(img->name, why.text);
+	return R3_EXIT_FAILED;
+}
+
 /* Close; an error of the library becomes its text and exit code 1. */
 int btrfs_close_image(struct btrfs_image *img, int err)
 {
 	if (err < 0)
 		btrfs_tell(img->name, r3_btrfs_why_of(img->fs, err));
+	if (!err)
+		err = settle(img);
 	r3_btrfs_close(img->fs);
 	r3_btrfs_dev_close(img->dev);
 	return err ? R3_EXIT_FAILED : R3_EXIT_OK;

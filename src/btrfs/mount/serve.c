@@ -63,6 +63,20 @@ void mount_commit(struct mount *m)
 	m->fsync_count = 0;
 }
 
+/* After the last commit: nothing else would tell of what fails of it still. */
+static void settle(struct mount *m)
+{
+	int err = m->failed ? 0 : r3_btrfs_dev_settle(m->dev);
+	struct r3_btrfs_why why;
+
+	if (!err)
+		return;
+	r3_btrfs_dev_write_why(m->dev, err, &why);
+	m->exit_code = 1;
+	r3_log(R3_ERROR, "btrfs", m->args->image, "%s; run 'ring3 btrfs "
+	       "scrub'", why.text);
+}
+
 static void tick(void *arg);
 
 static void set_tick(struct mount *m, uint64_t ms)
@@ -311,6 +325,7 @@ int mount_serve(struct mount *m)
 	pthread_mutex_lock(&m->lock); /* for good */
 	release_all(m);
 	mount_commit(m);
+	settle(m);
 	if (m->reader_err)
 		pthread_join(m->reader, NULL);
 	if (!fuse_session_exited(m->session))

@@ -143,9 +143,11 @@ static void no_close(struct r3_btrfs_dev *dev)
 }
 
 static const struct r3_btrfs_dev_ops live_ops = {
-	mem_read, live_write, live_flush, no_close,
+	.read = mem_read, .write = live_write,
+	.flush = live_flush, .close = no_close,
 }, state_ops = {
-	mem_read, state_write, state_flush, no_close,
+	.read = mem_read, .write = state_write,
+	.flush = state_flush, .close = no_close,
 };
 
 static void go_back(void)

@@ -2,38 +2,52 @@
 /*
  * fail.c - memory that runs out, and a device that fails, at every moment
  *
- *	fail memory|read|write
+ *	fail memory|read|write|behind
  *
  * Each change below, with its commit, is done on the same volume again and
  * again, and each time one thing more goes well before the failure: one
  * allocation, or one access to the device; then all fail, or only that one.
  * Whatever fails: the call says so, with its text, and what is on the device is
  * the volume as it was before, or, if the call succeeded, as it is afterwards.
+ * No write fails without being told of, with its place; with "behind" a thread
+ * does the writing.
  *
  * Linked with --wrap for malloc(), calloc() and realloc().
  */
+#include <pthread.h>
+
 #include "../../fuzz/btrfs_base.h"
 #include "../../unit/btrfs/stream_build.h"
 #include "ops.h"
 
 static struct {
-	bool armed, once, memory, reads;
+	bool armed, once, memory, reads, behind;
+	pthread_mutex_t lock; /* armed, left and failed, with "behind" */
 	unsigned left;
 	bool failed;
 } inject;
 
 static bool fails_now(void)
 {
-	if (!inject.armed)
-		return false;
-	if (inject.left) {
+	bool fails;
+
+	pthread_mutex_lock(&inject.lock);
+	fails = inject.armed && !inject.left;
+	if (inject.armed && inject.left)
 		inject.left--;
-		return false;
-	}
-	if (inject.once)
+	if (fails && inject.once)
 		inject.armed = false;
-	inject.failed = true;
-	return true;
+	inject.failed |= fails;
+	pthread_mutex_unlock(&inject.lock);
+	return fails;
+}
+
+static void arm(bool armed, unsigned left)
+{
+	pthread_mutex_lock(&inject.lock);
+	inject.armed = armed;
+	inject.left = left;
+	pthread_mutex_unlock(&inject.lock);
 }
 
 void *__real_malloc(size_t size);
@@ -74,9 +88,11 @@ static int bad_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
 static int bad_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 		     size_t len)
 {
-	(void)dev;
-	if (!inject.memory && !inject.reads && fails_now())
+	if (!inject.memory && !inject.reads && fails_now()) {
+		dev->bad.off = off;
+		dev->bad.err = -EIO;
 		return -EIO;
+	}
 	return below->ops->write(below, off, buf, len);
 }
 
@@ -86,8 +102,14 @@ static int bad_flush(struct r3_btrfs_dev *dev)
 	return !inject.memory && !inject.reads && fails_now() ? -EIO : 0;
 }
 
+static void bad_close(struct r3_btrfs_dev *dev)
+{
+	(void)dev;
+}
+
 static const struct r3_btrfs_dev_ops bad_ops = {
 	.read = bad_read, .write = bad_write, .flush = bad_flush,
+	.close = bad_close,
 };
 
 /* ---- the changes ---------------------------------------------------------*/
@@ -418,38 +440,59 @@ static void judge(struct r3_btrfs *fs, unsigned n, int err)
  * changes says so. */
 static int sync_again(struct r3_btrfs *fs, unsigned n)
 {
-	int err = r3_btrfs_sync(fs);
+	int err = r3_btrfs_sync(fs), late = r3_btrfs_dev_settle(fs->dev);
 
-	inject.armed = false;
+	arm(false, 0);
 	if (err)
 		judge(fs, n, err);
-	return err;
+	if (late && late != -EIO)
+		no(fs, n, "another error of a write", late);
+	return err ? err : late;
+}
+
+/* A flush has no place, all else that fails here has. */
+static void judge_text(struct r3_btrfs *fs, unsigned n, int err)
+{
+	if (inject.behind && inject.failed && err == -EIO &&
+	    fs->dev->bad.err == -EIO && fs->why_err == -EIO &&
+	    !strstr(fs->why.text, "writing at byte "))
+		no(fs, n, "does not say where", err);
 }
 
 /* Returns whether anything failed. */
 static bool one(struct base *b, const struct row *row, unsigned n,
 		const char *before, const char *after)
 {
-	struct r3_btrfs_dev dev = { .ops = &bad_ops, .size = b->size };
+	struct r3_btrfs_dev bad = { .ops = &bad_ops, .size = b->size };
+	struct r3_btrfs_dev *dev = &bad;
 	struct r3_btrfs_why why;
 	struct r3_btrfs *fs;
 	int err, synced = 0;
 	char *text;
 
-	must(base_open(b, &dev, true, &fs, &why), "open");
+	if (inject.behind)
+		must(r3_btrfs_dev_behind(&dev), "a thread");
+	must(base_open(b, dev, true, &fs, &why), "open");
 	find_all(fs);
+	must(dev->ops->flush(dev), "what opening it wrote");
 	fs->why_err = 0;
 	inject.failed = false;
-	inject.left = n;
-	inject.armed = true;
+	arm(true, n);
 	err = row->run(fs);
-	if (err)
+	if (err) {
 		judge(fs, n, err);
+		judge_text(fs, n, err);
+	}
 	fs->why_err = 0;
 	if (err) /* what was done in steps before may be on its way */
-		inject.armed = false;
+		arm(false, 0);
 	synced = sync_again(fs, n);
+	judge_text(fs, n, synced);
 	r3_btrfs_close(fs);
+	r3_btrfs_dev_close(dev);
+	if (!inject.memory && !inject.reads && inject.failed && !err &&
+	    !synced)
+		no(NULL, n, "a write failed, and nobody is told", 0);
 	text = picture_of_device(b, n);
 	if (!err && !synced && strcmp(text, after))
 		no(NULL, n, "is not what it was said to be", 0);
@@ -489,8 +532,12 @@ int main(int argc, char **argv)
 {
 	inject.memory = argc > 1 && !strcmp(argv[1], "memory");
 	inject.reads = argc > 1 && !strcmp(argv[1], "read");
-	for (unsigned i = 0; i < 2; i++)
+	inject.behind = argc > 1 && !strcmp(argv[1], "behind");
+	pthread_mutex_init(&inject.lock, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		bases[i].size = 72 << 20; /* with a second super block */
 		base_prepare(&bases[i]);
+	}
 	for (unsigned i = 0; i < 2 * R3_COUNT(rows); i++) {
 		const struct row *row = &rows[i / 2];
 		struct base *b = &bases[!!(row->how & PLAIN)];

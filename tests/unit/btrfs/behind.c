@@ -26,6 +26,7 @@ struct below {
 	bool shut, closed;
 	uint64_t bad; /* a write of this byte fails; UINT64_MAX: none */
 	unsigned writes, flushes;
+	int late; /* what there is to tell only in the end */
 };
 
 static struct below *of(struct r3_btrfs_dev *dev)
@@ -54,9 +55,10 @@ static int below_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 	while (b->shut)
 		pthread_cond_wait(&b->opened, &b->lock);
 	b->writes++;
-	if (off <= b->bad && b->bad < off + len)
-		err = -EIO;
-	else
+	if (off <= b->bad && b->bad < off + len) {
+		err = dev->bad.err = -EIO;
+		dev->bad.off = off;
+	} else
 		memcpy(b->bytes + off, buf, len);
 	pthread_mutex_unlock(&b->lock);
 	return err;
@@ -68,6 +70,11 @@ static int below_flush(struct r3_btrfs_dev *dev)
 	return 0;
 }
 
+static int below_settle(struct r3_btrfs_dev *dev)
+{
+	return of(dev)->late;
+}
+
 static void below_close(struct r3_btrfs_dev *dev)
 {
 	of(dev)->closed = true;
@@ -75,7 +82,7 @@ static void below_close(struct r3_btrfs_dev *dev)
 
 static const struct r3_btrfs_dev_ops below_ops = {
 	.read = below_read, .write = below_write, .flush = below_flush,
-	.close = below_close,
+	.close = below_close, .settle = below_settle,
 };
 
 static struct r3_btrfs_dev *begin(struct below *b)
@@ -248,6 +255,38 @@ static void fails(void **state)
 	end(&b, dev);
 }
 
+/* A write without a flush behind it is told of, and where it was; the first one,
+ * for after it nothing is written. */
+static void settles(void **state)
+{
+	struct r3_btrfs_dev *dev;
+	struct r3_btrfs_why why;
+	struct below b;
+
+	(void)state;
+	dev = begin(&b);
+	assert_int_equal(put(dev, 4096, 1, 4096), 0);
+	assert_int_equal(r3_btrfs_dev_settle(dev), 0);
+	assert_int_equal(b.bytes[8191], 1);
+	assert_int_equal(dev->bad.err, 0);
+	b.late = -ENOSPC;
+	assert_int_equal(r3_btrfs_dev_settle(dev), -ENOSPC);
+	b.late = 0;
+	b.bad = 7 * MIB + 1;
+	assert_int_equal(put(dev, 7 * MIB, 1, 4096), 0);
+	put(dev, 9 * MIB, 1, 4096); /* it may hear of it */
+	assert_int_equal(r3_btrfs_dev_settle(dev), -EIO);
+	assert_int_equal(dev->bad.err, -EIO);
+	assert_int_equal(dev->bad.off, 7 * MIB);
+	r3_btrfs_dev_write_why(dev, -EIO, &why);
+	assert_string_equal(why.text,
+			    "writing at byte 7340032: Input/output error");
+	r3_btrfs_dev_write_why(dev, -ENOSPC, &why);
+	assert_string_equal(why.text,
+			    "writing: no space left where the image lies");
+	end(&b, dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +295,7 @@ int main(void)
 		cmocka_unit_test(readers),
 		cmocka_unit_test(closed),
 		cmocka_unit_test(fails),
+		cmocka_unit_test(settles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

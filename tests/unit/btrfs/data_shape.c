@@ -68,7 +68,8 @@ static void flaky_close(struct r3_btrfs_dev *dev)
 }
 
 static const struct r3_btrfs_dev_ops flaky_ops = {
-	flaky_read, flaky_write, flaky_flush, flaky_close,
+	.read = flaky_read, .write = flaky_write, .flush = flaky_flush,
+	.close = flaky_close,
 };
 
 static void open_vol(struct vol *v, unsigned compression)
