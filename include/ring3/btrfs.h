@@ -142,6 +142,12 @@ const char *r3_btrfs_why(const struct r3_btrfs *fs);
 /* Why opening for changes left deleted files that a crash had left: damage.  They
  * only take space.  Empty: it didn't. */
 const char *r3_btrfs_left(const struct r3_btrfs *fs);
+/* Why no more changes are taken: a change failed in the middle, or a commit, with
+ * *err.  NULL: they are. */
+const char *r3_btrfs_stopped(const struct r3_btrfs *fs, int *err);
+/* An xattr that the root of a mount by ring3 has, in no list: why it takes no more
+ * changes and what to do, or nothing. */
+#define R3_BTRFS_MOUNT_WHY "ring3.why"
 /* Why the last call failed with @err: its text, or what errno says. */
 const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err);
 

@@ -12,6 +12,8 @@ struct btrfs_trans {
 	bool open;     /* an operation is */
 	bool edited;   /* and has changed something */
 	bool aborted;
+	int aborted_err; /* by what */
+	struct r3_btrfs_why aborted_why;
 	bool super_changed; /* what only the super block says */
 	uint64_t born; /* counts new blocks and snapshots */
 	unsigned level_max; /* of all trees seen so far */

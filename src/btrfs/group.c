@@ -349,7 +349,7 @@ static int make(struct r3_btrfs *fs, enum btrfs_kind kind)
 		return err;
 	err = plan_do(fs, &p);
 	if (err) /* before an operation, or in one that changes nothing */
-		btrfs_trans_abort(fs);
+		btrfs_trans_abort(fs, err);
 	return err;
 }
 

@@ -127,18 +127,34 @@ void btrfs_trans_close(struct r3_btrfs *fs)
 
 static int aborted(struct r3_btrfs *fs)
 {
-	return btrfs_fail(fs, -EROFS, "an earlier change failed in the middle; "
-			  "the volume is as the last commit left it, and takes "
-			  "no more changes until it is opened again");
+	return btrfs_fail(fs, -EROFS, "an earlier change failed in the middle "
+			  "(%s); the volume is as the last commit left it, and "
+			  "takes no more changes until it is opened again",
+			  fs->trans->aborted_why.text);
 }
 
-void btrfs_trans_abort(struct r3_btrfs *fs)
+void btrfs_trans_abort(struct r3_btrfs *fs, int err)
 {
+	struct btrfs_trans *t = fs->trans;
+
+	if (!t->aborted) {
+		t->aborted_err = err;
+		snprintf(t->aborted_why.text, sizeof(t->aborted_why.text),
+			 "%s", r3_btrfs_why_of(fs, err));
+	}
 	while (fs->dirty_count)
 		btrfs_cache_forget(fs, fs->dirty[fs->dirty_count - 1]);
 	btrfs_trees_revert(fs);
-	fs->super = fs->trans->committed;
-	fs->trans->aborted = true;
+	fs->super = t->committed;
+	t->aborted = true;
+}
+
+const char *r3_btrfs_stopped(const struct r3_btrfs *fs, int *err)
+{
+	if (!fs->trans || !fs->trans->aborted)
+		return NULL;
+	*err = fs->trans->aborted_err;
+	return fs->trans->aborted_why.text;
 }
 
 /* ---- room ---------------------------------------------------------------- */
@@ -263,7 +279,7 @@ int btrfs_trans_end(struct r3_btrfs *fs, int err)
 	t->open = false;
 	if (err) {
 		if (t->edited)
-			btrfs_trans_abort(fs);
+			btrfs_trans_abort(fs, err);
 		return err;
 	}
 	if (fs->dirty_count >= DIRTY_MAX / fs->nodesize ||
@@ -293,7 +309,7 @@ int btrfs_trans_commit(struct r3_btrfs *fs)
 		return 0;
 	err = btrfs_commit(fs);
 	if (err)
-		btrfs_trans_abort(fs);
+		btrfs_trans_abort(fs, err);
 	return err;
 }
 

@@ -100,8 +100,8 @@ int btrfs_trans_start(struct r3_btrfs *fs, unsigned items,
  * nothing yet.  Returns @err, or the error of a commit that was due. */
 int btrfs_trans_end(struct r3_btrfs *fs, int err);
 /* Of a change that failed in the middle, where btrfs_trans_end() would not hear
- * of it: the volume takes no more. */
-void btrfs_trans_abort(struct r3_btrfs *fs);
+ * of it, with @err: the volume takes no more. */
+void btrfs_trans_abort(struct r3_btrfs *fs, int err);
 bool btrfs_trans_is_aborted(const struct r3_btrfs *fs);
 bool btrfs_trans_is_open(const struct r3_btrfs *fs); /* an operation is */
 /* The number of the running transaction. */

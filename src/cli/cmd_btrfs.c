@@ -2,6 +2,7 @@
 /* cmd_btrfs.c - ring3 btrfs: look at, take out of and check Btrfs images */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 
 #include "cmd_btrfs.h"
 #include "cmds.h"
@@ -97,16 +98,40 @@ static void info_text(const struct r3_btrfs_info *i, struct r3_btrfs *fs)
 		       (unsigned long long)c.used);
 }
 
+/* Of a mount by ring3: whether it still takes changes.  False: it is none. */
+static bool info_mount(const char *dir, bool json, int *ret)
+{
+	char why[2 * sizeof(struct r3_btrfs_why)];
+	ssize_t n = getxattr(dir, R3_BTRFS_MOUNT_WHY, why, sizeof(why));
+
+	if (n < 0)
+		return false;
+	*ret = n ? R3_EXIT_FAILED : R3_EXIT_OK;
+	printf(json ? "{\"stopped\":" : "mount        ");
+	if (!n)
+		printf(json ? "null" : "works");
+	else if (!json)
+		printf("takes no more changes: ");
+	if (n)
+		r3_btrfs_print_name(stdout, why, (size_t)n, json);
+	printf(json ? "}\n" : "\n");
+	return true;
+}
+
 static int run_info(const struct r3_args *args)
 {
+	bool json = r3_cli_opt(args, "json");
 	struct r3_btrfs_info info;
 	struct btrfs_image img;
-	int ret = btrfs_open_image(args, &img);
+	int ret;
 
+	if (info_mount(args->pos[0], json, &ret))
+		return ret;
+	ret = btrfs_open_image(args, &img);
 	if (ret)
 		return ret;
 	ret = r3_btrfs_get_info(img.fs, &info);
-	if (!ret && r3_cli_opt(args, "json"))
+	if (!ret && json)
 		info_json(&info, img.fs);
 	else if (!ret)
 		info_text(&info, img.fs);
@@ -366,7 +391,7 @@ const struct r3_cmd r3_cmd_btrfs[] = {
 	{ .name = "mkfs", .args = "IMAGE", .min_args = 1, .max_args = 1,
 	  .opts = mkfs_opts, .run = r3_btrfs_cmd_mkfs,
 	  .summary = "make a file system, from a directory or empty" },
-	{ .name = "info", .args = "IMAGE", .min_args = 1, .max_args = 1,
+	{ .name = "info", .args = "IMAGE|DIR", .min_args = 1, .max_args = 1,
 	  .opts = json_opts, .run = run_info,
 	  .summary = "what the file system is, and its chunks" },
 	{ .name = "ls", .args = "IMAGE [PATH]", .min_args = 1, .max_args = 2,

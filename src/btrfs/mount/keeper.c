@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -149,6 +150,16 @@ static void take_down(struct keeper *k)
 		       "unmounted: %s", k->args->dir, strerror(-err));
 }
 
+/* "12:03:41.118 W btrfs[...] ..." */
+static int priority(const char *line)
+{
+	const char *level = strchr(line, ' ');
+
+	return level && !strncmp(level, " E ", 3)   ? LOG_ERR
+	       : level && !strncmp(level, " W ", 3) ? LOG_WARNING
+						    : LOG_NOTICE;
+}
+
 /* The server's messages, for the system's log once it is a daemon. */
 static void take_log(struct keeper *k)
 {
@@ -167,7 +178,7 @@ static void take_log(struct keeper *k)
 		if (end)
 			*end = 0;
 		if (k->daemon)
-			syslog(LOG_NOTICE, "%s", k->line);
+			syslog(priority(k->line), "%s", k->line);
 		else
 			fprintf(stderr, "%s\n", k->line);
 		memmove(k->line, k->line + used, k->line_len - used + 1);
@@ -315,19 +326,24 @@ out:
 
 /* A commit that fails is told of here, not only in the log.  (Pages are not
  * held back of files that nobody has open.) */
-static int sync_dir(const char *dir)
+static int sync_dir(const char *dir, char *why, size_t room)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	if (fd < 0)
 		return -errno;
 	err = fsync(fd) ? -errno : 0;
+	if (err == -EROFS) /* the mount is read-only */
+		err = 0;
+	if (err && getxattr(dir, R3_BTRFS_MOUNT_WHY, why, room - 1) <= 0)
+		snprintf(why, room, "%s", strerror(-err));
 	close(fd);
-	return err == -EROFS ? 0 : err;
+	return err;
 }
 
 int mount_unmount(const char *dir, bool lazy)
 {
+	char why[2 * sizeof(struct r3_btrfs_why)] = "";
 	struct mounts m = { .dir = dir };
 	int sync_err, err = each_mount(look_at_mount, &m);
 
@@ -336,14 +352,14 @@ int mount_unmount(const char *dir, bool lazy)
 			dir);
 		return 1;
 	}
-	sync_err = sync_dir(dir);
+	sync_err = sync_dir(dir, why, sizeof(why));
 	if (sync_err == -ENOTCONN) { /* the server died: nobody is served */
 		lazy = true;
 		sync_err = 0;
 	}
 	if (sync_err)
 		fprintf(stderr, "%s: not all could be written: %s\n", dir,
-			strerror(-sync_err));
+			why);
 	err = unmount(dir, lazy);
 	if (err)
 		fprintf(stderr, "%s: %s%s\n", dir, strerror(-err),

@@ -315,15 +315,33 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 
 /* ---- extended attributes --------------------------------------------------*/
 
+static void get_why(fuse_req_t req, size_t size)
+{
+	const char *why = mount_why(mount_of(req));
+	size_t len = strlen(why);
+
+	if (!size)
+		fuse_reply_xattr(req, len);
+	else if (size < len)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, why, len);
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
 	struct mount *m = mount_of(req);
 	size_t len = 0;
-	int err = r3_btrfs_get_xattr(m->fs, mount_inode(m, ino), name,
-				     strlen(name), m->buf,
-				     size ? r3_min(size, MOUNT_IO_MAX) : 0,
-				     &len);
+	int err;
+
+	if (ino == FUSE_ROOT_ID && !strcmp(name, R3_BTRFS_MOUNT_WHY)) {
+		get_why(req, size);
+		return;
+	}
+	err = r3_btrfs_get_xattr(m->fs, mount_inode(m, ino), name,
+				 strlen(name), m->buf,
+				 size ? r3_min(size, MOUNT_IO_MAX) : 0, &len);
 
 	if (!size && (!err || err == -ERANGE))
 		fuse_reply_xattr(req, len);

@@ -125,7 +125,8 @@ struct mount {
 	uint64_t init_unique;
 
 	/* commits (serve.c) */
-	bool dirty, failed;
+	bool dirty;
+	int failed; /* why no more changes are taken: a negative errno; or 0 */
 	bool cleaning; /* there may be deleted subvolumes to clear away */
 	uint64_t dirty_ns; /* since when */
 	uint64_t commit_ns; /* that the last one took */
@@ -144,12 +145,18 @@ void mount_dirty(struct mount *m);
 void mount_sync_for(struct mount *m, struct waiter who);
 /* That commit. */
 void mount_commit(struct mount *m);
+/* What a write or fsync(2) gets when m->failed; positive. */
+int mount_write_err(const struct mount *m);
 /* Have the main thread look what changed. */
 void mount_wake(struct mount *m);
 /* Each thread for itself, before its first request. */
 int mount_drop_rights(const struct mount *m);
-/* Reply with an error; damage and broken devices are logged. */
+/* Reply with an error; damage and broken devices are logged, and why the volume
+ * takes no more changes. */
 void mount_fail(struct mount *m, fuse_req_t req, int err);
+
+/* R3_BTRFS_MOUNT_WHY; "": it takes changes. */
+const char *mount_why(const struct mount *m);
 
 void mount_now(struct timespec *out);
 

@@ -32,12 +32,53 @@ enum {
 	CLEAN_BLOCKS = 256,
 };
 
+/* No room where the image lies, or something worse. */
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+const char *mount_why(const struct mount *m)
+{
+	static char text[sizeof(struct r3_btrfs_why) + 200];
+	int err;
+	const char *why = m->failed ? r3_btrfs_stopped(m->fs, &err) : NULL;
+
+	if (!why)
+		return "";
+	snprintf(text, sizeof(text), "%s; it is as its last commit left it. %s",
+		 why, is_full(m->failed)
+		 ? "Make room, then unmount and mount again"
+		 : "Unmount, then run 'ring3 btrfs check'");
+	return text;
+}
+
+/* The first time that it takes no more changes: say so.  What fails later only
+ * fails of that. */
+static void look_whether_stopped(struct mount *m)
+{
+	int err;
+
+	if (m->failed || !r3_btrfs_stopped(m->fs, &err))
+		return;
+	m->failed = err;
+	m->exit_code = 1;
+	r3_log(R3_ERROR, "btrfs", m->args->image, "takes no more changes: %s",
+	       mount_why(m));
+}
+
+/* As write(2) has them: that a disk is full can be told, the rest is EIO. */
+int mount_write_err(const struct mount *m)
+{
+	return is_full(m->failed) ? -m->failed : EIO;
+}
+
 static void answer(const struct mount *m, const struct waiter *w)
 {
 	struct r3_btrfs_info info;
 
 	if (m->failed || !w->ioctl || r3_btrfs_get_info(m->fs, &info))
-		fuse_reply_err(w->req, m->failed ? EIO : 0);
+		fuse_reply_err(w->req, m->failed ? mount_write_err(m) : 0);
 	else
 		fuse_reply_ioctl(w->req, 0, &info.generation, w->out);
 }
@@ -45,19 +86,12 @@ static void answer(const struct mount *m, const struct waiter *w)
 void mount_commit(struct mount *m)
 {
 	uint64_t began = r3_now_ns();
-	int err = 0;
 
 	if (m->dirty && !m->failed)
-		err = r3_btrfs_sync(m->fs);
+		r3_btrfs_sync(m->fs); /* a failure stops it */
 	m->dirty = false;
 	m->commit_ns = r3_now_ns() - began;
-	if (err) {
-		m->failed = true;
-		m->exit_code = 1;
-		r3_log(R3_ERROR, "btrfs", m->args->image, "a commit failed, "
-		       "nothing more is written: %s; unmount, then run 'ring3 "
-		       "btrfs check'", r3_btrfs_why_of(m->fs, err));
-	}
+	look_whether_stopped(m);
 	for (unsigned i = 0; i < m->fsync_count; i++)
 		answer(m, &m->fsyncs[i]);
 	m->fsync_count = 0;
@@ -174,6 +208,7 @@ void mount_fail(struct mount *m, fuse_req_t req, int err)
 			m->complained_ns = now;
 		}
 	}
+	look_whether_stopped(m);
 	fuse_reply_err(req, -err);
 }
 
