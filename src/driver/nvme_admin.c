@@ -92,7 +92,7 @@ void nvme_admin_create_cqs(struct nvme_ctrl *c)
 
 		if (c->conf.interrupts && c->vectors)
 			how |= R3_NVME_CQ_IEN; /* vector 0 */
-		e.prp1 = r3_le64_of(nvme_ctrl_ring_iova(c, i, 1));
+		e.prp1 = r3_le64_of(c->mem_iova + nvme_mem_ring(c, i, 1));
 		e.cdw10 = r3_le32_of(R3_NVME_QUEUE_CDW10(i + 1, size));
 		e.cdw11 = r3_le32_of(how);
 		send(c, CREATE_CQ, &e);
@@ -110,7 +110,7 @@ void nvme_admin_create_sqs(struct nvme_ctrl *c)
 		struct r3_nvme_sqe e = { .opcode = R3_NVME_CREATE_SQ };
 
 		nvme_ctrl_clear_queue(c, i);
-		e.prp1 = r3_le64_of(nvme_ctrl_ring_iova(c, i, 0));
+		e.prp1 = r3_le64_of(c->mem_iova + nvme_mem_ring(c, i, 0));
 		e.cdw10 = r3_le32_of(R3_NVME_QUEUE_CDW10(i + 1, size));
 		e.cdw11 = r3_le32_of(R3_NVME_QUEUE_PC | (i + 1) << 16);
 		send(c, CREATE_SQ, &e);

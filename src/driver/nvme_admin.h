@@ -7,7 +7,7 @@
 #include "nvme.h"
 
 /* Queue memory: offsets of the controller's own pages; the I/O queues follow
- * (nvme_ctrl.c, lay_out()). */
+ * (nvme_mem.c, lay_out()). */
 enum {
 	NVME_MEM_ASQ = 0,
 	NVME_MEM_ACQ = NVME_MEM_ASQ + NVME_ADMIN_SIZE * 64,
@@ -31,8 +31,18 @@ void nvme_admin_done(struct nvme_ctrl *c, const struct nvme_done *d);
 struct nvme_doorbell nvme_ctrl_doorbell(struct nvme_ctrl *c, unsigned qid,
 					unsigned cq);
 void nvme_ctrl_clear_queue(struct nvme_ctrl *c, unsigned i);
-uint64_t nvme_ctrl_ring_iova(const struct nvme_ctrl *c, unsigned i,
-			     unsigned cq);
 uint16_t nvme_ctrl_queue_size(const struct nvme_ctrl *c);
+
+/* nvme_mem.c; nvme_ctrl_map() and _unmap() are there too */
+
+/* The queue memory, and where in it each queue finds its own; closed also
+ * after a failure.  Return: 0 or what memfd_create() and mmap() said. */
+int nvme_mem_open(struct nvme_ctrl *c);
+void nvme_mem_close(struct nvme_ctrl *c);
+/* A device has come: it is given the clients' memory and that of the queues.
+ * Return: 0 or what r3_space_map() said; the device is then of no use. */
+int nvme_mem_attach(struct nvme_ctrl *c);
+/* The offset of queue @i's submission (@cq 1: completion) ring. */
+size_t nvme_mem_ring(const struct nvme_ctrl *c, unsigned i, unsigned cq);
 
 #endif
