@@ -30,7 +30,11 @@ def page_of(node):
     """The kept page of nvme0 is a memfd that the supervisor holds."""
     fds = f'/proc/{node.units()["supervisor"]["pid"]}/fd'
     for fd in os.listdir(fds):
-        if os.readlink(f'{fds}/{fd}').startswith('/memfd:nvme0'):
+        try:
+            name = os.readlink(f'{fds}/{fd}')
+        except FileNotFoundError:
+            continue    # who asked for the status has just left
+        if name.startswith('/memfd:nvme0'):
             with open(f'{fds}/{fd}', 'r+b') as f:
                 return mmap.mmap(f.fileno(), 0)
     raise AssertionError('no kept page')
