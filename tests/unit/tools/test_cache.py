@@ -21,6 +21,12 @@ def slow(path):
         f.write(f' {os.getpid()}')
 
 
+def stuck(path):
+    with open(path, 'w') as f:
+        f.write('half')
+    time.sleep(60)
+
+
 def broken(path):
     with open(path, 'w') as f:
         f.write('half')
@@ -47,7 +53,7 @@ def failed_leaves_nothing(path):
 
 
 def killed_leaves_nothing_in_place(path):
-    process = make_in_process(path, slow)
+    process = make_in_process(path, stuck)
     time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
