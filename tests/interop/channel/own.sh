@@ -18,7 +18,7 @@ one() {
 	rm -f "$dir/sock"
 	"$disk" "$dir/sock" 64 ${2:-} >"$dir/log" 2>&1 &
 	server=$!
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 500; i++)); do
 		[[ -S $dir/sock ]] && break
 		sleep 0.02
 	done

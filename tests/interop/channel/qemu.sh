@@ -50,10 +50,10 @@ for d in packed split; do
 	args+=" -chardev socket,id=c$d,path=$dir/$d,reconnect=1"
 	args+=" -device vhost-user-blk-pci,chardev=c$d,num-queues=2,packed=$([[ $d == packed ]] && echo on || echo off)"
 done
-"$lab" --modules virtio_blk --timeout 100 \
+"$lab" --modules virtio_blk --timeout 220 \
 	--qemu "$args" -- sh -c "$job" >"$dir/out" 2>"$dir/err" &
 run=$!
-for ((i = 0; i < 600; i++)); do
+for ((i = 0; i < 2000; i++)); do
 	grep -q "packed same" "$dir/out" && break
 	kill -0 $run 2>/dev/null || break
 	sleep 0.1
