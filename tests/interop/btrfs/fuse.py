@@ -29,15 +29,17 @@ def need():
 def processes(image):
     """[keeper, server] of an image's mount: the server has no rights."""
     found = []
+    want = f"image={image}".encode()
+    # bytes: others' words, of tests that run beside us, need not be text
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/cmdline") as f:
-                words = f.read().split("\0")
-            with open(f"/proc/{pid}/status") as f:
-                locked = "Seccomp:\t2" in f.read()
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{pid}/status", "rb") as f:
+                locked = b"Seccomp:\t2" in f.read()
         except OSError:
             continue
-        if words[0].endswith(PROGRAM) and f"image={image}" in words:
+        if words[0].endswith(PROGRAM.encode()) and want in words:
             found.append((locked, int(pid)))
     return [pid for _, pid in sorted(found)]
 
