@@ -332,13 +332,21 @@ def crash_reports_are_bounded(place):
             raise Failed(f'{function} is not in the trace: {trace}')
 
 
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().split()[2] != 'Z'
+    except OSError:
+        return False
+
+
 def the_servers_die_with_the_supervisor(place):
     place.up(A + B)
     status = place.status()
     pids = [unit['pid'] for unit in status['servers']]
     os.kill(status['pid'], signal.SIGKILL)
     for pid in pids:
-        wait_for(f'{pid} gone', lambda: not os.path.exists(f'/proc/{pid}'))
+        wait_for(f'{pid} gone', lambda: not alive(pid))
     place.up(A + B)     # and what is left of it is no obstacle
     expect('it answers', place.ask('pid'), '1')
 
@@ -347,8 +355,7 @@ def terminate_takes_it_down_in_order(place):
     place.up(A + B)
     supervisor = place.status()['pid']
     os.kill(supervisor, signal.SIGTERM)
-    wait_for('gone', lambda: not os.path.exists(f'/proc/{supervisor}') or
-             open(f'/proc/{supervisor}/stat').read().split()[2] == 'Z')
+    wait_for('gone', lambda: not alive(supervisor))
     expect('sockets left', glob.glob(f'{place.dir}/run/n/*.sock'), [])
 
 
@@ -399,14 +406,6 @@ def silent_callers_lock_nobody_out(place):
     expect('it answers', place.status('a')['state'], 'up')
     for s in idle:
         s.close()
-
-
-def alive(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as f:
-            return f.read().split()[2] != 'Z'
-    except OSError:
-        return False
 
 
 def a_removed_run_directory_ends_the_node(place):
