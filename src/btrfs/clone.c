@@ -48,7 +48,7 @@ static int check_range(struct r3_btrfs *fs, const struct clone *c,
 		return btrfs_fail(fs, -EINVAL, "the source ends at %llu",
 				  (unsigned long long)c->size);
 	if (!r3_add(c->to_off, c->len, &to_end) ||
-	    to_end > BTRFS_FILE_MAX - BTRFS_SECTOR)
+	    to_end > BTRFS_FILE_MAX)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	if (!r3_is_aligned(c->from_off | c->to_off, BTRFS_SECTOR))
 		return btrfs_fail(fs, -EINVAL, "offsets must be multiples of "

@@ -31,7 +31,7 @@ static int check_encoded(struct r3_btrfs *fs, const struct r3_btrfs_stat *st,
 	if (!how->compression || how->compression >= BTRFS_COMPRESS_TYPES)
 		return cannot(fs, "unknown compression");
 	if (!r3_add(off, how->file_len, &end) ||
-	    end > BTRFS_FILE_MAX - BTRFS_SECTOR)
+	    end > BTRFS_FILE_MAX)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	if (!how->file_len || how->ram_len > BTRFS_COMPRESSED_MAX ||
 	    how->ram_off > how->ram_len ||

@@ -68,7 +68,7 @@ enum {
 	BTRFS_INLINE_MAX = 2048,   /* the kernel's max_inline */
 	BTRFS_EXTENT_MAX = 128 << 20,
 };
-#define BTRFS_FILE_MAX (UINT64_C(1) << 63) /* no sector reaches up to there */
+#define BTRFS_FILE_MAX INT64_MAX /* bytes; its last sector ends one behind */
 
 /*
  * One operation: [from, to) of a file becomes the extents x, and holes where

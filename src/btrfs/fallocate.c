@@ -263,7 +263,7 @@ int r3_btrfs_fallocate(struct r3_btrfs *fs, struct r3_btrfs_inode in, int mode,
 				  (unsigned)mode);
 	if (!len)
 		return btrfs_fail(fs, -EINVAL, "no bytes to allocate");
-	if (!r3_add(off, len, &end) || end > BTRFS_FILE_MAX - BTRFS_SECTOR)
+	if (!r3_add(off, len, &end) || end > BTRFS_FILE_MAX)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	err = btrfs_file_writable(fs, in, &st);
 	if (err)

@@ -179,7 +179,7 @@ static bool reg_extent(const struct btrfs_leaf_ctx *ctx,
 
 	if (!r3_is_aligned(ram | bytenr | disk | num | skip, BTRFS_SECTOR))
 		return WRONG(ctx, "an extent that is not aligned");
-	if (!num || !r3_add(ctx->key.offset, num, &end) || end > INT64_MAX)
+	if (!num || !r3_add(ctx->key.offset, num, &end) || end - 1 > INT64_MAX)
 		return WRONG(ctx, "an extent of %llu bytes",
 			     (unsigned long long)num);
 	if (!bytenr)

@@ -153,7 +153,7 @@ int r3_btrfs_truncate(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 {
 	int err;
 
-	if (size > BTRFS_FILE_MAX - BTRFS_SECTOR)
+	if (size > BTRFS_FILE_MAX)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	do {
 		err = truncate_once(fs, in, size);

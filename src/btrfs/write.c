@@ -408,7 +408,7 @@ int r3_btrfs_write(struct r3_btrfs *fs, struct r3_btrfs_inode in, uint64_t off,
 
 	if (!len || len > SSIZE_MAX)
 		return btrfs_fail(fs, -EINVAL, "a write of %zu bytes", len);
-	if (!r3_add(off, len, &end) || end > BTRFS_FILE_MAX - BTRFS_SECTOR)
+	if (!r3_add(off, len, &end) || end > BTRFS_FILE_MAX)
 		return btrfs_fail(fs, -EFBIG, "a file can't be that long");
 	w = malloc(sizeof(*w));
 	if (!w)

@@ -224,6 +224,37 @@ def content_sum(image):
     return {line for line in ring3("ls", "-R", "--json", image).splitlines()}
 
 
+def put_longest(k):
+    """As long as a file can be: its last sector, or the hole at its end, ends a
+    byte behind what fits into off_t."""
+    longest = (1 << 63) - 1
+    for features in ("no-holes", "^no-holes"):
+        image = k.image("longest", 256 << 20, "-O", features)
+        root = k.mount(image)
+        run("btrfs", "subvolume", "create", f"{root}/v")
+        for name in ("data", "hole"):
+            with open(f"{root}/v/{name}", "wb") as f:
+                f.write(b"begin")
+                os.truncate(f.fileno(), longest)
+                if name == "data":
+                    os.pwrite(f.fileno(), b"end", longest - 3)
+        run("btrfs", "property", "set", f"{root}/v", "ro", "true")
+        k.umount()
+        ring3("check", "--data", image)
+        stream = k.path("stream")
+        ring3("send", "--output", stream, image, "/v")
+        target = k.image("target", 256 << 20, "-O", features)
+        ring3("receive", "--file", stream, target)
+        check(target)
+        root = k.mount(target)
+        for name in ("data", "hole"):
+            assert os.path.getsize(f"{root}/v/{name}") == longest
+        with open(f"{root}/v/data", "rb") as f:
+            assert os.pread(f.fileno(), 9, longest - 9) == b"\0" * 6 + b"end"
+        k.umount()
+    print("ok: files as long as can be")
+
+
 def main():
     k = kernel.Kernel()
     for row in ROWS:
@@ -233,6 +264,7 @@ def main():
     want = kernel.kernel_view(source)
     put_tree(k, source, want)
     put_parts(k)
+    put_longest(k)
     assert not k.new_complaints(), "\n".join(k.new_complaints())
 
 
