@@ -152,7 +152,7 @@ static int take(struct btrfs_stream *s, size_t len, bool may_end,
 		return 0;
 	}
 	if (ferror(s->in))
-		return fail(s, -EIO, "reading failed");
+		return fail(s, -EIO, "reading: %s", strerror(errno));
 	if (!have && may_end)
 		return -ENODATA;
 	s->at += have;

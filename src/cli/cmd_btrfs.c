@@ -104,6 +104,12 @@ static bool info_mount(const char *dir, bool json, int *ret)
 	char why[2 * sizeof(struct r3_btrfs_why)];
 	ssize_t n = getxattr(dir, R3_BTRFS_MOUNT_WHY, why, sizeof(why));
 
+	if (n < 0 && errno == ENOTCONN) {
+		fprintf(stderr, "%s: the mount there has lost its server; "
+			"'ring3 btrfs unmount' clears it away\n", dir);
+		*ret = R3_EXIT_FAILED;
+		return true;
+	}
 	if (n < 0)
 		return false;
 	*ret = n ? R3_EXIT_FAILED : R3_EXIT_OK;

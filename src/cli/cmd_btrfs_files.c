@@ -564,6 +564,8 @@ static int get_file(struct get *g, struct r3_btrfs_inode in, const char *name,
 	if (!err)
 		err = get_attrs(g, in, d.fd, st);
 	close(d.fd);
+	if (err) /* half of it looks like something */
+		unlinkat(g->dir, name, 0);
 	return err;
 }
 

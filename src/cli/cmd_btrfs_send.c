@@ -58,6 +58,10 @@ static int send_to_file(const char *file, struct btrfs_image *img,
 	opts->arg = &progress;
 	err = r3_btrfs_send(img->fs, subvol, opts, out.file);
 	cli_progress_end(&progress);
+	if (err && ferror(out.file)) { /* the image is fine */
+		fprintf(stderr, "%s: %s\n", file, strerror(-err));
+		err = R3_EXIT_FAILED;
+	}
 	if (err)
 		return cli_output_close(&out, err);
 	return cli_output_close(&out, 0) ? R3_EXIT_FAILED : 0;

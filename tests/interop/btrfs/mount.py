@@ -122,6 +122,9 @@ def ends(f):
         raise AssertionError("a dead mount answers")
     except OSError as e:
         assert e.errno == errno.ENOTCONN, e
+    done = subprocess.run([RING3, "btrfs", "info", where],
+                          stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"btrfs unmount" in done.stderr, done
     f.unmount()
     assert not mounted(where)
     for _ in range(20):  # who ends late must not take the next one down

@@ -192,6 +192,27 @@ def interrupted(f):
     print("left out: it was never met in the middle")
 
 
+def get_midway(f):
+    """What could not be copied whole is not there, and may be tried again."""
+    dest = f.path("dest")
+    for more, why in (({}, b"checksum"), ({"preexec_fn": small_files},
+                                          b"File too large")):
+        os.mkdir(dest)
+        what = "/bad" if why == b"checksum" else "/ro"
+        err = btrfs("get", f.image, what + "/file", dest, code=1, **more)
+        assert why in err and os.listdir(dest) == [], err
+        os.rmdir(dest)
+
+
+def told(f):
+    """It is not the image that is to blame."""
+    err = f.send("new", code=1, preexec_fn=small_files)
+    assert err.startswith(f.path("new").encode() + b": File too large"), err
+    for words in (("stream", "dump", f.out),
+                  ("receive", f.image, "-f", f.out)):
+        assert b"Is a directory" in btrfs(*words, code=1), words
+
+
 def main():
     os.environ["LC_ALL"] = "C"
     with tempfile.TemporaryDirectory() as folder:
@@ -202,6 +223,9 @@ def main():
         special(f)
         wrong_places(f)
         interrupted(f)
+        os.unlink(f.path("old"))
+        get_midway(f)
+        told(f)
 
 
 main()
