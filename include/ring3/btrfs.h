@@ -472,7 +472,8 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
  * lies in it), -EBUSY (held).
  */
 int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id);
-/* Up to about @blocks tree blocks of deleted subvolumes; *more: there are.  One
+/* Up to about @blocks tree blocks of deleted subvolumes, and then, one for each,
+ * read-only ones that a crash may have left deleted files in; *more: there are.  One
  * that can't be read on is left for the last: its error, -EIO or -EUCLEAN, comes
  * when the others are done. */
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more);

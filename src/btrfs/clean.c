@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* clean.c - dead subvolumes are given back, those too that a kernel left */
+/* clean.c - dead subvolumes are given back, those too that a kernel left; and
+ * what was left in read-only ones */
 #include "subvol.h"
 
 enum {
@@ -135,8 +136,12 @@ int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more)
 	}
 	if (err && err != -ENOENT)
 		return err;
-	if (err && stuck)
-		return btrfs_fail(fs, stuck, "%s", why.text);
-	*more = !err;
+	if (err) {
+		err = btrfs_orphans_clean_rest(fs, &blocks, more);
+		if (!err && stuck && !*more)
+			err = btrfs_fail(fs, stuck, "%s", why.text);
+		return err;
+	}
+	*more = true;
 	return 0;
 }

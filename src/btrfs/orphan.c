@@ -8,7 +8,12 @@
  *		 data and items go in steps, an operation each --> gone
  *
  * The orphan item (BTRFS_ORPHANS, ORPHAN_ITEM, ino) in the subvolume's tree is
- * what a kernel, too, finds and finishes.
+ * what a kernel, too, finds and finishes: when it looks a subvolume up for the
+ * first time.  Here those that can be written are looked at when the volume is
+ * opened for changes.  A read-only one has some only if it was made so while
+ * they were held, or the crash came between it and its own cleaning, and there
+ * may be thousands: they follow with r3_btrfs_clean(), or when they become
+ * writable, or the source of a snapshot.
  */
 #include "names.h"
 
@@ -294,16 +299,27 @@ int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t id)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* The next subvolume from @from on. */
-static int next_subvol(struct r3_btrfs *fs, uint64_t from, uint64_t *id)
+static bool is_subvol(const struct btrfs_cursor *c, bool readonly)
+{
+	struct btrfs_root_item item;
+
+	if (!btrfs_is_fs_tree(c->key.objectid) ||
+	    c->key.type != BTRFS_ROOT_ITEM)
+		return false;
+	btrfs_root_item_get(&item, c->data, c->size);
+	return readonly == !!(le64(item.flags) & BTRFS_ROOT_RDONLY);
+}
+
+/* The next subvolume from @from on that is read-only, or is not. */
+static int next_subvol(struct r3_btrfs *fs, uint64_t from, bool readonly,
+		       uint64_t *id)
 {
 	struct btrfs_cursor c;
 	int err;
 
 	btrfs_cursor_init(&c, fs, &fs->tree_root);
 	err = btrfs_cursor_seek(&c, KEY(from, BTRFS_ROOT_ITEM, 0));
-	while (!err && (!btrfs_is_fs_tree(c.key.objectid) ||
-			c.key.type != BTRFS_ROOT_ITEM)) {
+	while (!err && !is_subvol(&c, readonly)) {
 		if (c.key.objectid > BTRFS_LAST_FREE)
 			err = -ENOENT;
 		else
@@ -318,13 +334,33 @@ static int next_subvol(struct r3_btrfs *fs, uint64_t from, uint64_t *id)
 int btrfs_orphans_clean(struct r3_btrfs *fs)
 {
 	uint64_t id;
-	int err = next_subvol(fs, BTRFS_FS_TREE, &id);
+	int err = next_subvol(fs, BTRFS_FS_TREE, false, &id);
 
 	while (!err) {
 		err = btrfs_orphans_clean_in(fs, id);
 		if (!err)
-			err = next_subvol(fs, id + 1, &id);
+			err = next_subvol(fs, id + 1, false, &id);
 	}
 	/* On a full volume they stay for a better day. */
 	return err == -ENOENT || err == -ENOSPC ? 0 : err;
+}
+
+int btrfs_orphans_clean_rest(struct r3_btrfs *fs, unsigned *roots, bool *more)
+{
+	int err = 0;
+
+	while (!err && *roots && fs->orphans_seen < BTRFS_LAST_FREE) {
+		uint64_t id = BTRFS_LAST_FREE;
+
+		err = next_subvol(fs, fs->orphans_seen + 1, true, &id);
+		if (!err && !btrfs_holds_subvol(fs, id))
+			err = btrfs_orphans_clean_in(fs, id);
+		if (err == -ENOENT || err == -ENOSPC)
+			err = 0;
+		if (!err)
+			fs->orphans_seen = id;
+		--*roots;
+	}
+	*more = fs->orphans_seen < BTRFS_LAST_FREE;
+	return err;
 }

@@ -337,6 +337,7 @@ struct r3_btrfs {
 	struct btrfs_packing *packing;
 	uint64_t freed_transid; /* the last transaction that freed data */
 	bool keep_orphans;	/* removing them failed in the middle */
+	uint64_t orphans_seen;	/* read-only subvolumes up to it have none */
 	struct r3_btrfs_why left; /* why there are some still, or empty */
 };
 

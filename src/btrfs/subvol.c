@@ -404,7 +404,12 @@ int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,
 		set_flag(&tree->item, readonly);
 		err = btrfs_tree_touch(fs, tree);
 	}
-	return btrfs_trans_end(fs, err);
+	err = btrfs_trans_end(fs, err);
+	if (err || readonly || btrfs_holds_subvol(fs, id))
+		return err;
+	/* as opening does with those that can be written */
+	err = btrfs_orphans_clean_in(fs, id);
+	return btrfs_trans_is_aborted(fs) ? err : 0;
 }
 
 int subvol_set_received(struct r3_btrfs *fs, struct btrfs_tree *tree,

@@ -324,8 +324,12 @@ int btrfs_backref_remove(struct r3_btrfs *fs, struct btrfs_tree *tree,
 /* Is any inode of the subvolume held (r3_btrfs_hold())? */
 bool btrfs_holds_subvol(const struct r3_btrfs *fs, uint64_t subvol);
 void btrfs_holds_free(struct r3_btrfs *fs); /* at close */
-/* Remove the inodes without a name that a crash left, in all subvolumes. */
+/* Remove the inodes without a name that a crash left, in all subvolumes that can
+ * be written. */
 int btrfs_orphans_clean(struct r3_btrfs *fs);
+/* In those that can't, but for one with inodes held: up to *roots of them, which
+ * is counted down; *more: there are. */
+int btrfs_orphans_clean_rest(struct r3_btrfs *fs, unsigned *roots, bool *more);
 int btrfs_orphans_clean_in(struct r3_btrfs *fs, uint64_t subvol);
 
 /* ---- subvolumes (subvol.c, uuid.c) ----------------------------------------*/

@@ -230,20 +230,25 @@ static void leave_orphan(struct model *m, uint64_t subvol, size_t data)
 	free(bytes);
 }
 
-static unsigned orphans(struct model *m)
+static unsigned orphans_in(struct model *m, uint64_t id)
 {
 	struct btrfs_cursor c;
 	struct btrfs_root root;
 	unsigned n = 0;
 	int err;
 
-	assert_int_equal(btrfs_subvol_root(m->fs, R3_BTRFS_TOP, &root), 0);
+	assert_int_equal(btrfs_subvol_root(m->fs, id, &root), 0);
 	btrfs_cursor_init(&c, m->fs, &root);
 	err = btrfs_cursor_seek(&c, KEY(BTRFS_ORPHANS, 0, 0));
 	for (; !err && c.key.objectid == BTRFS_ORPHANS; n++)
 		err = btrfs_cursor_next(&c);
 	btrfs_cursor_fini(&c);
 	return n;
+}
+
+static unsigned orphans(struct model *m)
+{
+	return orphans_in(m, R3_BTRFS_TOP);
 }
 
 /* What a crash left can't be removed, as the checksums of its data are
@@ -288,6 +293,50 @@ static void test_lost_orphan(void **state)
 	r3_btrfs_close(m->fs);
 	open_it(m, true);
 	assert_int_equal(orphans(m), 0);
+}
+
+/* In subvolumes that are read-only now they may wait, but not for ever: until
+ * there is time, or the subvolume can be written again. */
+static void test_readonly_orphan(void **state)
+{
+	struct r3_btrfs_check_options o = { .data = false };
+	struct r3_btrfs_check_result res;
+	struct model *m = *state;
+	bool more = true;
+	uint64_t id[3];
+
+	for (unsigned i = 0; i < R3_COUNT(id); i++) {
+		const char name[] = { (char)('a' + i), 0 };
+
+		expect(m, "create", 0,
+		       r3_btrfs_subvol_create(m->fs, m->inodes[0].in, name, 1,
+					      NULL, &id[i]));
+		leave_orphan(m, id[i], 10000);
+		expect(m, "set", 0,
+		       r3_btrfs_subvol_set_readonly(m->fs, id[i], true));
+	}
+	/* held still, by this session */
+	expect(m, "clean", 0, r3_btrfs_clean(m->fs, 1000, &more));
+	assert_false(more);
+	for (unsigned i = 0; i < R3_COUNT(id); i++)
+		assert_int_equal(orphans_in(m, id[i]), 1);
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	r3_btrfs_close(m->fs);
+	open_it(m, true);
+	assert_int_equal(orphans_in(m, id[0]), 1);
+	expect(m, "set", 0, r3_btrfs_subvol_set_readonly(m->fs, id[0], false));
+	assert_int_equal(orphans_in(m, id[0]), 0);
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	expect(m, "clean", 0, r3_btrfs_clean(m->fs, 1, &more));
+	assert_true(more);
+	assert_int_equal(orphans_in(m, id[1]), 0);
+	assert_int_equal(orphans_in(m, id[2]), 1);
+	expect(m, "clean", 0, r3_btrfs_clean(m->fs, 5, &more));
+	assert_false(more);
+	assert_int_equal(orphans_in(m, id[2]), 0);
+	expect(m, "sync", 0, r3_btrfs_sync(m->fs));
+	expect(m, "check", 0, r3_btrfs_check(m->fs, &o, &res));
+	assert_int_equal(res.problems, 0);
 }
 
 struct busy {
@@ -513,6 +562,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_orphan, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_readonly_orphan, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_dead, setup,
 						teardown),
