@@ -254,6 +254,7 @@ def options():
 
 def main():
     o = options()
+    os.umask(0o022)     # other users run some of what is built
     tally = Tally()
     start = time.monotonic()
     # The lab's kernels come in while the compilers run.
