@@ -260,36 +260,74 @@ static int load_ancestors(struct diff *d, const struct side *from,
 
 /* ---- what is the same on both sides ---------------------------------------*/
 
-static bool same_name(const struct side *a, const struct name *x,
-		      const struct side *b, const struct name *y)
+static int name_cmp(const struct side *a, const struct name *x,
+		    const struct side *b, const struct name *y)
 {
-	return x->len == y->len &&
-	       !memcmp(a->text.p + x->text, b->text.p + y->text, x->len);
+	int cmp;
+
+	if (x->child != y->child)
+		return x->child < y->child ? -1 : 1;
+	if (x->parent != y->parent)
+		return x->parent < y->parent ? -1 : 1;
+	cmp = memcmp(a->text.p + x->text, b->text.p + y->text,
+		     r3_min(x->len, y->len));
+	return cmp ? cmp : x->len - y->len;
+}
+
+static int by_child(const void *a, const void *b, void *arg)
+{
+	const struct side *side = arg;
+
+	return name_cmp(side, &side->names.p[*(const uint32_t *)a], side,
+			&side->names.p[*(const uint32_t *)b]);
+}
+
+/* The names of a side by inode, directory and text. */
+static uint32_t *list_names(struct side *side)
+{
+	uint32_t *list = calloc(side->names.n + 1, sizeof(*list));
+
+	for (uint32_t i = 0; list && i < side->names.n; i++)
+		list[i] = i;
+	if (list)
+		qsort_r(list, side->names.n, sizeof(*list), by_child, side);
+	return list;
 }
 
 /* Does the new side have this name of the old side, for the same inode in the
  * same directory?  Then it stays. */
-static void match_name(struct diff *d, struct name *o)
+static void match_name(struct diff *d, const uint32_t *list, struct name *o)
 {
 	struct inode *in = &d->old.inodes.p[o->child];
-	uint32_t parent = d->old.inodes.p[o->parent].other;
+	struct name like = *o;
+	size_t lo = 0, hi = d->new.names.n;
 
-	if (in->other == NONE || parent == NONE)
+	like.child = in->other;
+	like.parent = d->old.inodes.p[o->parent].other;
+	if (like.child == NONE || like.parent == NONE)
 		return;
-	for (uint32_t i = d->new.inodes.p[in->other].first_name; i != NONE;
-	     i = d->new.names.p[i].next) {
-		struct name *n = &d->new.names.p[i];
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		struct name *n = &d->new.names.p[list[mid]];
+		int cmp = name_cmp(&d->new, n, &d->old, &like);
 
-		if (n->parent == parent &&
-		    same_name(&d->old, o, &d->new, n)) {
+		if (!cmp) {
 			o->stays = n->stays = in->kept = true;
 			return;
 		}
+		if (cmp < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
 }
 
-static void match(struct diff *d)
+static int match(struct diff *d)
 {
+	uint32_t *list = list_names(&d->new);
+
+	if (!list)
+		return send_no_memory(d->s);
 	for (uint32_t i = 0; i < d->old.inodes.n; i++) {
 		struct inode *o = &d->old.inodes.p[i];
 		uint32_t j = find_ino(&d->new, o->ino);
@@ -302,7 +340,9 @@ static void match(struct diff *d)
 		n->other = i;
 	}
 	for (uint32_t i = 0; i < d->old.names.n; i++)
-		match_name(d, &d->old.names.p[i]);
+		match_name(d, list, &d->old.names.p[i]);
+	free(list);
+	return 0;
 }
 
 int send_load(struct diff *d, uint64_t old, uint64_t new)
@@ -329,9 +369,7 @@ int send_load(struct diff *d, uint64_t old, uint64_t new)
 		err = sort_names(d, &d->old);
 	if (!err)
 		err = sort_names(d, &d->new);
-	if (!err)
-		match(d);
-	return err;
+	return err ? err : match(d);
 }
 
 static void free_side(struct side *side)

@@ -5,6 +5,7 @@ chain, and each result is the snapshot.  What happens between two snapshots is
 random; R3_SEED chooses it and is printed."""
 import os
 import random
+import resource
 import shutil
 import stat
 import subprocess
@@ -204,11 +205,46 @@ def check_capabilities(k):
     print("ok: capabilities")
 
 
+def check_links(k):
+    """A file with very many names, of which two change: comparing the others
+    must not take the square of their number."""
+    count = 30000
+    image = k.image("from", 300 << 20)
+    root = k.mount(image, name="from")
+    run("btrfs", "subvolume", "create", f"{root}/v")
+    os.mkdir(f"{root}/v/links")
+    with open(f"{root}/v/file", "w") as f:
+        f.write("linked")
+    for i in range(count):
+        os.link(f"{root}/v/file", f"{root}/v/links/{i}")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s0")
+    os.unlink(f"{root}/v/links/77")
+    os.link(f"{root}/v/file", f"{root}/v/links/new")
+    run("btrfs", "subvolume", "snapshot", "-r", f"{root}/v", f"{root}/s1")
+    k.umount()
+    streams = [k.path("s0"), k.path("s1")]
+    ring3("send", "-o", streams[0], image, "/s0")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    ring3("send", "--parent", "/s0", "-o", streams[1], image, "/s1")
+    took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    assert took < 1.5, f"{took} s for two names of {count}"
+    assert os.path.getsize(streams[1]) < 1000
+    target = k.mount(k.image("target", 300 << 20), name="target")
+    for stream in streams:
+        run("btrfs", "receive", "-q", "-f", stream, target)
+    names = set(os.listdir(f"{target}/s1/links"))
+    assert names == {str(i) for i in range(count) if i != 77} | {"new"}
+    assert os.stat(f"{target}/s1/file").st_nlink == count + 1
+    k.umount()
+    print("ok: many links")
+
+
 def main():
     seed = int(os.environ.get("R3_SEED", "1"))
     print("seed:", seed)
     k = kernel.Kernel()
     check_capabilities(k)
+    check_links(k)
     for turn, options in enumerate(("noatime", "noatime,compress-force=zstd")):
         rnd = random.Random(seed * 2 + turn)
         image = k.image("from", 900 << 20)
