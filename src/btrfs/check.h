@@ -19,7 +19,7 @@
 
 #include "priv.h"
 #include "qcount.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 struct check_extent {
 	uint64_t bytenr, len, refs, generation;

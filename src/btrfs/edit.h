@@ -4,7 +4,7 @@
 #define BTRFS_EDIT_H
 
 #include "trans.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 enum { BTRFS_TREES_HASH = 4096 };
 

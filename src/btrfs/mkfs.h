@@ -14,7 +14,7 @@
 #define BTRFS_MKFS_H
 
 #include "priv.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 enum { MKFS_GENERATION = 1, MKFS_STAGE = 1 << 20, MKFS_CHUNKS_MAX = 4096,
        MKFS_INLINE_MAX = 2048 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* qcount.c - exact quota numbers of many subvolumes at once */
 #include "qcount.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 enum { LEVELS = 9 }; /* data, then 0 to 7 */
 /* Members of all sets together: 256 MiB.  Sets of honest images are few. */

@@ -21,7 +21,7 @@
 #include "qcount.h"
 #include "trans.h"
 #include "quota_map.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 /* Bits of struct btrfs_qgroup_limit.flags. */
 #define QUOTA_LIMIT_RFER UINT64_C(1)

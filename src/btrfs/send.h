@@ -4,7 +4,7 @@
 #define BTRFS_SEND_H
 
 #include "stream.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 enum { DATA_V2 = 128 * 1024, HEAD_MAX = 3 * R3_BTRFS_PATH_MAX + 512,
        DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, CLONES_MAX = 1 << 20 };

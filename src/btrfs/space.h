@@ -19,7 +19,7 @@
 #define BTRFS_SPACE_H
 
 #include "trans.h"
-#include "vec.h"
+#include "ring3/vec.h"
 
 /* What is asked for; a mixed block group serves the first two. */
 enum btrfs_kind { BTRFS_KIND_DATA, BTRFS_KIND_METADATA, BTRFS_KIND_SYSTEM,

@@ -52,6 +52,19 @@ int edit_lookup(const struct btrfs_image *img, const char *path, bool follow,
 	return err ? edit_fail(img, path, err) : 0;
 }
 
+int edit_lookup_file(const struct btrfs_image *img, const char *path,
+		     struct r3_btrfs_inode *in, struct r3_btrfs_stat *st)
+{
+	int err = edit_lookup(img, path, true, in, st);
+
+	if (err || S_ISREG(st->st.st_mode))
+		return err;
+	fprintf(stderr, "%s: ", img->name);
+	r3_btrfs_print_name(stderr, path, strlen(path), false);
+	fputs(": it is no regular file\n", stderr);
+	return -EINVAL;
+}
+
 /* "a/b/c//" -> "a/b" and "c" */
 static int split(const char *path, char *parent, struct edit_place *out)
 {

@@ -18,6 +18,9 @@ int edit_fail(const struct btrfs_image *img, const char *path, int err);
 /* What is at @path; with a message. */
 int edit_lookup(const struct btrfs_image *img, const char *path, bool follow,
 		struct r3_btrfs_inode *in, struct r3_btrfs_stat *st);
+/* The same for what has to be a regular file, through links. */
+int edit_lookup_file(const struct btrfs_image *img, const char *path,
+		     struct r3_btrfs_inode *in, struct r3_btrfs_stat *st);
 int edit_place(const struct btrfs_image *img, const char *path,
 	       struct edit_place *out);
 /* The same for what is no directory: a slash at the end is wrong then. */

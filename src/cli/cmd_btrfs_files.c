@@ -10,6 +10,7 @@
 
 #include "cmd_btrfs_edit.h"
 #include "progress.h"
+#include "ring3/vec.h"
 
 enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BUF = 1 << 20 };
 
@@ -225,27 +226,18 @@ struct ls_name {
 };
 
 struct ls_names {
-	struct ls_name *p;
-	size_t count, room;
+	VEC(struct ls_name) all;
 };
 
 static int ls_gather(void *arg, const struct r3_btrfs_dirent *e)
 {
 	struct ls_names *n = arg;
-	size_t room = n->room ? n->room * 2 : 64;
-	struct ls_name *p = n->p;
+	struct ls_name one = { e->in, e->name_len, strdup(e->name) };
 
-	if (n->count == n->room) {
-		p = realloc(p, room * sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		n->p = p;
-		n->room = room;
-	}
-	p += n->count;
-	*p = (struct ls_name){ e->in, e->name_len, strdup(e->name) };
-	n->count += p->text != NULL;
-	return p->text ? 0 : -ENOMEM;
+	if (one.text && vec_push(&n->all, one))
+		return 0;
+	free(one.text);
+	return -ENOMEM;
 }
 
 static int ls_by_name(const void *a, const void *b)
@@ -260,16 +252,17 @@ static int ls_sorted(struct ls *ls, struct r3_btrfs_inode dir)
 	struct ls_names n = { 0 };
 	int err = r3_btrfs_each_entry(ls->fs, dir, 0, ls_gather, &n);
 
-	if (n.count)
-		qsort(n.p, n.count, sizeof(*n.p), ls_by_name);
+	if (n.all.n)
+		qsort(n.all.p, n.all.n, sizeof(*n.all.p), ls_by_name);
 	/* what was found before damage is shown too */
-	for (size_t i = 0; i < n.count; i++) {
-		int one = ls_one(ls, n.p[i].in, n.p[i].text, n.p[i].len);
+	for (size_t i = 0; i < n.all.n; i++) {
+		struct ls_name *name = &n.all.p[i];
+		int one = ls_one(ls, name->in, name->text, name->len);
 
 		err = err ? err : one;
-		free(n.p[i].text);
+		free(name->text);
 	}
-	free(n.p);
+	vec_free(&n.all);
 	return err;
 }
 
@@ -342,15 +335,10 @@ static int cat_one(const struct btrfs_image *img, const char *path,
 	struct r3_btrfs_stat st;
 	uint64_t off = 0;
 	size_t got = 1;
-	int err = edit_lookup(img, path, true, &in, &st);
+	int err = edit_lookup_file(img, path, &in, &st);
 
 	if (err)
 		return err;
-	if (!S_ISREG(st.st.st_mode)) {
-		fprintf(stderr, "%s: %s: it is no regular file\n", img->name,
-			path);
-		return -EINVAL;
-	}
 	for (; got; off += got) {
 		err = r3_btrfs_read(img->fs, in, off, buf, BUF, &got);
 		if (err)

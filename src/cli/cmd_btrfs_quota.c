@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cmd_btrfs.h"
+#include "ring3/vec.h"
 
 #define LEVEL(id) ((id) >> 48)
 #define NUMBER(id) ((id) & ((UINT64_C(1) << 48) - 1))
@@ -211,29 +212,21 @@ struct path {
 
 struct show {
 	bool json, parents, children;
-	struct path *paths; /* by id */
-	size_t count, room;
+	VEC(struct path) paths; /* by id */
 };
 
 static int take_path(void *arg, const struct r3_btrfs_subvol *v)
 {
 	struct show *s = arg;
-	size_t room = s->room ? s->room * 2 : 64;
-	struct path *p = s->paths;
+	struct path one = { v->id, NULL };
 
 	if (v->dead)
 		return 0;
-	if (s->count == s->room) {
-		p = realloc(p, room * sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		s->paths = p;
-		s->room = room;
-	}
-	p += s->count;
-	*p = (struct path){ v->id, strdup(v->path) };
-	s->count++;
-	return p->path ? 0 : -ENOMEM;
+	one.path = strdup(v->path);
+	if (one.path && vec_push(&s->paths, one))
+		return 0;
+	free(one.path);
+	return -ENOMEM;
 }
 
 static int path_cmp(const void *a, const void *b)
@@ -250,8 +243,9 @@ static const char *path_of(const struct show *s, uint64_t id)
 
 	if (id == R3_BTRFS_TOP)
 		return "";
-	p = s->count ? bsearch(&key, s->paths, s->count, sizeof(key), path_cmp)
-		     : NULL;
+	p = s->paths.n ? bsearch(&key, s->paths.p, s->paths.n, sizeof(key),
+				 path_cmp)
+		       : NULL;
 	return p ? p->path : NULL;
 }
 
@@ -384,9 +378,9 @@ static int run_qgroup_show(const struct r3_args *args)
 	if (!ret && state.stale)
 		fprintf(stderr, "%s: these numbers are stale; quota rescan "
 			"makes them exact\n", img.name);
-	for (size_t i = 0; i < s.count; i++)
-		free(s.paths[i].path);
-	free(s.paths);
+	for (size_t i = 0; i < s.paths.n; i++)
+		free(s.paths.p[i].path);
+	vec_free(&s.paths);
 	return btrfs_close_image(&img, ret);
 }
 

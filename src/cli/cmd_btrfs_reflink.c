@@ -90,15 +90,10 @@ static int reflink(const struct btrfs_image *img, const char *from_path,
 {
 	struct r3_btrfs_inode from, to;
 	struct r3_btrfs_stat st;
-	int err = edit_lookup(img, from_path, true, &from, &st);
+	int err = edit_lookup_file(img, from_path, &from, &st);
 
 	if (err)
 		return err;
-	if (!S_ISREG(st.st.st_mode)) {
-		fprintf(stderr, "%s: %s: it is no regular file\n", img->name,
-			from_path);
-		return -EINVAL;
-	}
 	err = target(img, to_path, &st, !range->given, from, &to);
 	if (err)
 		return err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vec.h - arrays that grow */
-#ifndef BTRFS_VEC_H
-#define BTRFS_VEC_H
+#ifndef RING3_VEC_H
+#define RING3_VEC_H
 
 #include <stdlib.h>
 
