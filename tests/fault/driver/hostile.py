@@ -18,7 +18,7 @@ import time
 
 import front
 from front import Front, Gone, memory
-from hostnode import Node, sanitized, serves
+from hostnode import HANG_MS, Node, sanitized, serves
 
 # ---- attacks: each gets a function that connects ----------------------------
 
@@ -232,6 +232,34 @@ def requests_at_the_edge(connect):
                     f.request(kind, sector, length)
 
 
+def endless_work(connect):
+    """The longest requests there are, at odd addresses, as many as the ring
+    holds, for longer than the driver may be silent."""
+    pieces, tables, data = 120, 0x4000, 0x50000
+    with connect() as f:
+        f.ready(front.VERSION_1 | front.INDIRECT)
+        for slot in range(128):
+            head, at = data + 16 * slot, tables + 0x800 * slot
+            rows = [(head, 16, front.NEXT)]
+            rows += [(data + 0x1001 + 37 * i, 512, front.NEXT | front.WRITE)
+                     for i in range(pieces)]
+            rows += [(front.SIZE - 256 + slot, 1, front.WRITE)]
+            struct.pack_into('=IIQ', f.mem, head, 0, 0, 8 * slot)
+            for i, (addr, length, flags) in enumerate(rows):
+                f.describe(i, addr, length, flags, i + 1, at)
+            f.describe(slot, at, 16 * len(rows), front.TABLE)
+        end = time.monotonic() + 1.5 * HANG_MS / 1000
+        f.offer(*range(128))
+        while time.monotonic() < end:
+            seen = f.used
+            f.wait()
+            while seen != f.used:
+                used = front.USED + 4 + 8 * (seen % 128)
+                f.offer(struct.unpack_from('=I', f.mem, used)[0])
+                seen = (seen + 1) & 65535
+        assert f.mem[front.SIZE - 256] == 0, 'a request of it failed'
+
+
 def rings_elsewhere(connect):
     """Rings at odd addresses, outside the memory, on top of each other."""
     for desc, avail, used in ((2**40, 0x1000, 0x2000), (0, 2**40, 0x2000),
@@ -394,8 +422,8 @@ LEFT_OPEN = []
 ATTACKS = [garbage, sizes, every_request_empty, every_request_with_fds,
            table_tricks, counts_that_lie, many_regions, truncated_memory,
            no_huge_page_left, rings, random_rings, requests_at_the_edge,
-           rings_elsewhere, strange_kicks, full_call, inflight, a_flood,
-           connections, settings_while_running, left_in_the_middle,
+           endless_work, rings_elsewhere, strange_kicks, full_call, inflight,
+           a_flood, connections, settings_while_running, left_in_the_middle,
            half_a_message]
 
 

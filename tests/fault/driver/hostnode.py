@@ -7,6 +7,7 @@ import subprocess
 from front import Front
 
 BUILD = os.environ['MESON_BUILD_ROOT']
+HANG_MS = 2000
 CONF = '''
 [node]
 name = hostile{pid}
@@ -18,7 +19,7 @@ listen = {folder}/nvme.sock
 type = nvme
 device = disk0
 listen = {folder}/blk.sock
-hang_ms = 2000
+hang_ms = {hang_ms}
 '''
 
 
@@ -41,7 +42,8 @@ class Node:
         with open(f'{folder}/disk.img', 'wb') as f:
             f.truncate(64 << 20)
         with open(f'{folder}/n.conf', 'w') as f:
-            f.write(CONF.format(pid=os.getpid(), folder=folder))
+            f.write(CONF.format(pid=os.getpid(), folder=folder,
+                                hang_ms=HANG_MS))
         self.conf = f'{folder}/n.conf'
         os.environ['R3_RUNDIR'] = f'{folder}/run'
 
