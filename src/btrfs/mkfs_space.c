@@ -40,8 +40,8 @@ static uint64_t chunk_size(const struct mkfs *m, enum mkfs_kind kind,
 
 static int not_enough(struct mkfs *m)
 {
-	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough; see "
-			 "--size",
+	return mkfs_fail(m, -ENOSPC, "%llu bytes are not enough; --size "
+			 "gives more, also to a file that is there",
 			 (unsigned long long)m->limit);
 }
 

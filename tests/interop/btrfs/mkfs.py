@@ -131,6 +131,14 @@ def refused(k, source):
                               stdout=subprocess.DEVNULL)
         assert done.returncode == 1 and word in done.stderr, (args, done)
         ring3("info", image, ok=(1,))  # not half a file system either
+    # a file keeps its size, unless what the message says is done
+    with open(image, "wb") as f:
+        f.truncate(35 << 20)
+    done = subprocess.run([kernel.RING3, "btrfs", "mkfs", image, "--rootdir",
+                           source], stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"--size gives more" in done.stderr, done
+    ring3("mkfs", image, "--force", "--rootdir", source, "--size", "300M")
+    ring3("check", image)
     with open(image, "wb") as f:
         f.write(b"precious")
     ring3("mkfs", image, ok=(1,))
