@@ -187,17 +187,10 @@ static int step(struct recv *r, const struct btrfs_stream_cmd *c)
 
 /* ---- the whole ------------------------------------------------------------*/
 
-/* An error of a command, with where in the stream it is.  What a call refuses
- * means that the stream does not fit; other errors stay what they are. */
-static int explain(struct recv *r, const struct btrfs_stream_cmd *c, int err)
+/* What a call refuses means that the stream does not fit; other errors stay what
+ * they are. */
+static int kind_of(const struct recv *r, int err)
 {
-	struct r3_span path = c->attr[BTRFS_A_PATH];
-	struct r3_btrfs_why was = r->fs->why;
-	struct recv_text text = recv_text((const char *)path.p, path.len);
-
-	btrfs_fail(r->fs, err, "byte %llu: %s %s: %.320s",
-		   (unsigned long long)c->at, btrfs_stream_cmd_name(c->cmd),
-		   text.s, *was.text ? was.text : strerror(-err));
 	if (r->fits)
 		return err;
 	switch (err) {
@@ -208,6 +201,19 @@ static int explain(struct recv *r, const struct btrfs_stream_cmd *c, int err)
 		return -EPROTO;
 	}
 	return err;
+}
+
+/* An error of a command, with where in the stream it is. */
+static int explain(struct recv *r, const struct btrfs_stream_cmd *c, int err)
+{
+	struct r3_span path = c->attr[BTRFS_A_PATH];
+	struct r3_btrfs_why was = r->fs->why;
+	struct recv_text text = recv_text((const char *)path.p, path.len);
+
+	return btrfs_fail(r->fs, kind_of(r, err), "byte %llu: %s %s: %.320s",
+			  (unsigned long long)c->at,
+			  btrfs_stream_cmd_name(c->cmd), text.s,
+			  *was.text ? was.text : strerror(-err));
 }
 
 static int run(struct recv *r)

@@ -434,9 +434,9 @@ static void refused(void **state)
 		row->fill(&s);
 		err = receive(i.fs, &s);
 		if (err != row->err ||
-		    !strstr(r3_btrfs_why(i.fs), row->text))
+		    !strstr(r3_btrfs_why_of(i.fs, err), row->text))
 			fail_msg("%s: %d, not %d: %s", row->name, err,
-				 row->err, r3_btrfs_why(i.fs));
+				 row->err, r3_btrfs_why_of(i.fs, err));
 		if (subvols(i.fs) != 1)
 			fail_msg("%s: something is left", row->name);
 		if (dead(i.fs) != 1)
