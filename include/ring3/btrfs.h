@@ -38,6 +38,8 @@ struct r3_btrfs_dev_ops {
 	void (*close)(struct r3_btrfs_dev *dev);
 	/* See r3_btrfs_dev_settle(); NULL: write() tells of every failure. */
 	int (*settle)(struct r3_btrfs_dev *dev);
+	/* Nobody needs these bytes; a hint, after a flush.  Or NULL. */
+	void (*discard)(struct r3_btrfs_dev *dev, uint64_t off, uint64_t len);
 };
 
 struct r3_btrfs_dev {
@@ -477,6 +479,9 @@ int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id);
  * that can't be read on is left for the last: its error, -EIO or -EUCLEAN, comes
  * when the others are done. */
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more);
+/* Sync; then a sparse image file loses the blocks that were written to it since
+ * it was opened and are not used after all. */
+int r3_btrfs_give_back(struct r3_btrfs *fs);
 /* Making one that was received writable forgets from where. */
 int r3_btrfs_subvol_set_readonly(struct r3_btrfs *fs, uint64_t id,
 				 bool readonly);

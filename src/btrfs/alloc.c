@@ -124,6 +124,15 @@ static void map_run(const struct btrfs_group *g, uint64_t from, uint64_t want,
 	}
 }
 
+bool btrfs_group_run(const struct btrfs_group *g, uint64_t *at, uint64_t *len)
+{
+	uint64_t end = g->len / BTRFS_SECTOR;
+
+	*at = map_next(g->map, *at, end, true);
+	*len = map_next(g->map, *at, end, false) - *at;
+	return *at < end;
+}
+
 /* ---- groups --------------------------------------------------------------- */
 
 /* How many groups begin at or before @logical. */

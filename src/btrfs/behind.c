@@ -211,6 +211,15 @@ static int behind_settle(struct r3_btrfs_dev *dev)
 	return err;
 }
 
+static void behind_discard(struct r3_btrfs_dev *dev, uint64_t off,
+			   uint64_t len)
+{
+	struct behind *b = R3_CONTAINER(dev, struct behind, dev);
+
+	if (!drain(b) && b->lower->ops->discard)
+		b->lower->ops->discard(b->lower, off, len);
+}
+
 static void behind_free(struct behind *b)
 {
 	while (b->spare_count)
@@ -241,6 +250,7 @@ static const struct r3_btrfs_dev_ops behind_ops = {
 	.write = behind_write,
 	.flush = behind_flush,
 	.settle = behind_settle,
+	.discard = behind_discard,
 	.close = behind_close,
 };
 

@@ -12,12 +12,16 @@
 /* As much as a commit, or mkfs, writes in one place before it goes to another:
  * that of the other copy. */
 enum { WRITE_BEHIND = 1 << 20 };
+enum { PIECE = 1 << 20 }; /* bytes, for what has been written to */
 
 struct file_dev {
 	struct r3_btrfs_dev dev;
 	int fd;
 	uint64_t behind_off, behind_len; /* written, not yet on its way */
 	uint64_t from, to; /* what was written since the last flush, at most */
+	/* A bit a piece: written to.  NULL: not a file with holes, or too large
+	 * a one; it keeps all blocks. */
+	uint8_t *pieces;
 };
 
 struct mem_dev {
@@ -45,6 +49,14 @@ static int file_read(struct r3_btrfs_dev *dev, uint64_t off, void *buf,
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+static void pieces_mark(struct file_dev *f, uint64_t off, size_t len)
+{
+	uint64_t end = r3_min(off + len, f->dev.size);
+
+	for (uint64_t i = off / PIECE; f->pieces && i * PIECE < end; i++)
+		f->pieces[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
 static int bad_write(struct r3_btrfs_dev *dev, uint64_t off)
@@ -79,6 +91,7 @@ static int file_write(struct r3_btrfs_dev *dev, uint64_t off, const void *buf,
 
 	f->from = f->to ? r3_min(f->from, off) : off;
 	f->to = r3_max(f->to, off + len);
+	pieces_mark(f, off, len);
 	while (len) {
 		ssize_t n = pwrite(f->fd, p, len, (off_t)off);
 
@@ -98,8 +111,12 @@ static int file_flush(struct r3_btrfs_dev *dev)
 {
 	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
 
-	if (fdatasync(f->fd))
+	if (fdatasync(f->fd)) {
+		/* What is in the cache may not be what is on the disk. */
+		free(f->pieces);
+		f->pieces = NULL;
 		return -errno;
+	}
 	f->to = 0;
 	return 0;
 }
@@ -118,11 +135,27 @@ static int file_settle(struct r3_btrfs_dev *dev)
 		       ? 0 : bad_write(dev, f->from);
 }
 
+static void file_discard(struct r3_btrfs_dev *dev, uint64_t off, uint64_t len)
+{
+	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
+
+	while (f->pieces && len) {
+		uint64_t i = off / PIECE, n = r3_min(len, PIECE - off % PIECE);
+
+		if (f->pieces[i / 8] >> i % 8 & 1)
+			fallocate(f->fd, FALLOC_FL_PUNCH_HOLE |
+				  FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)n);
+		off += n;
+		len -= n;
+	}
+}
+
 static void file_close(struct r3_btrfs_dev *dev)
 {
 	struct file_dev *f = R3_CONTAINER(dev, struct file_dev, dev);
 
 	close(f->fd);
+	free(f->pieces);
 	free(f);
 }
 
@@ -131,6 +164,7 @@ static const struct r3_btrfs_dev_ops file_ops = {
 	.write = file_write,
 	.flush = file_flush,
 	.settle = file_settle,
+	.discard = file_discard,
 	.close = file_close,
 };
 
@@ -147,6 +181,16 @@ static int file_size(int fd, uint64_t *out)
 	if (!S_ISBLK(st.st_mode))
 		return -ENOTBLK;
 	return ioctl(fd, BLKGETSIZE64, out) ? -errno : 0;
+}
+
+/* A file that has all its blocks was given them on purpose. */
+static void pieces_open(struct file_dev *f)
+{
+	struct stat st;
+
+	if (!fstat(f->fd, &st) && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_blocks * 512 < f->dev.size)
+		f->pieces = calloc(1, f->dev.size / PIECE / 8 + 1);
 }
 
 /* Nobody writes while somebody else reads or writes, among those who ask.
@@ -232,6 +276,8 @@ int r3_btrfs_dev_file(const char *path, bool write, struct r3_btrfs_dev **out)
 		err = file_unmounted(f->fd);
 	if (err)
 		goto fail_open;
+	if (write)
+		pieces_open(f);
 	f->dev.ops = &file_ops;
 	f->dev.parallel = true;
 	*out = &f->dev;

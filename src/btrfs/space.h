@@ -77,6 +77,8 @@ void btrfs_group_give(struct r3_btrfs *fs, struct btrfs_group *g,
 		      uint64_t start, uint64_t len);
 /* The same, of the group that holds it. */
 void btrfs_space_give(struct r3_btrfs *fs, uint64_t start, uint64_t len);
+/* The next free run of a group from sector *at on; false: there is none. */
+bool btrfs_group_run(const struct btrfs_group *g, uint64_t *at, uint64_t *len);
 int btrfs_space_pin(struct r3_btrfs *fs, uint64_t start, uint64_t len);
 
 /* ---- group.c -------------------------------------------------------------- */

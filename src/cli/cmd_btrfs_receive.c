@@ -50,7 +50,8 @@ static int receive(const struct r3_args *args, struct btrfs_image *img,
 	if (!err)
 		return btrfs_save_image(img, 0);
 	btrfs_tell(img->name, r3_btrfs_why_of(img->fs, err));
-	btrfs_save_image(img, 0);
+	err = r3_btrfs_give_back(img->fs);
+	btrfs_close_image(img, err);
 	return R3_EXIT_FAILED;
 }
 

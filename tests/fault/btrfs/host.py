@@ -5,7 +5,9 @@ of the second super block, which is written last and has no flush behind it.
 The command says so, and where; what it did is there all the same.
 
 A write that fails at once (an image in tmpfs) and one that fails when the
-system gets round to it (a loop device above that)."""
+system gets round to it (a loop device above that).
+
+And what a failed receive wrote does not stay in the file."""
 import errno
 import os
 import subprocess
@@ -82,6 +84,39 @@ def check_last_write(k, stream):
     print("ok: the last write fails")
 
 
+def blocks(path):
+    return os.stat(path).st_blocks * 512
+
+
+def check_given_back(k, stream):
+    """A stream that ends too early: the image has hardly more blocks than before,
+    but those that its owner gave it."""
+    image, cut = k.path("sparse.img"), k.path("cut")
+    with open(stream, "rb") as f, open(cut, "wb") as to:
+        to.write(f.read()[:-1000])
+    ring3("mkfs", "--size", str(1 << 30), image)
+    ring3("receive", "-f", stream, image)  # something that stays
+    ring3("mv", image, "/s", "/kept")
+    before = blocks(image)
+    for _ in range(2):
+        fails("is cut off", "receive", "-f", cut, image)
+    grown = blocks(image) - before
+    assert grown < 256 << 10, grown
+    ring3("check", "--data", image)
+    run("btrfs", "check", "--check-data-csum", image)
+    root = k.mount(image)
+    with open(k.path("data"), "rb") as a, \
+            open(f"{root}/kept/data", "rb") as b:
+        assert a.read() == b.read()
+    k.umount()
+    with open(image, "rb+") as f:
+        os.posix_fallocate(f.fileno(), 0, 1 << 30)
+    before = blocks(image)
+    fails("is cut off", "receive", "-f", cut, image)
+    assert blocks(image) == before, blocks(image)
+    print("ok: what was received in vain is given back")
+
+
 def make_stream(k):
     """Of the subvolume s, with 2 MB in it."""
     image, stream = k.path("from.img"), k.path("stream")
@@ -100,6 +135,7 @@ def main():
     k = kernel.Kernel()
     stream = make_stream(k)
     check_last_write(k, stream)
+    check_given_back(k, stream)
     return 0
 
 
