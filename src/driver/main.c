@@ -117,6 +117,7 @@ static unsigned poll_all(void *arg)
 		n = nvme_ctrl_poll(&d->ctrl, now);
 	if (d->ctrl.state == NVME_RESET && d->seen == NVME_READY) {
 		/* mostly up in a ms: don't wait for the timer */
+		limit_wait(d, now + REPLY_MS * R3_NS_PER_MS);
 		nvme_ctrl_wait_ready(&d->ctrl, QUICK_MS);
 		tick(d);
 	}
