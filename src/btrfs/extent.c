@@ -29,6 +29,18 @@ void btrfs_fx_get(const struct btrfs_cursor *c, struct btrfs_fx *out)
 	out->offset = le64(r->offset);
 }
 
+/* What going there has found, after @err: an extent of @ino, or -ENOENT. */
+static int fx_here(const struct btrfs_cursor *c, uint64_t ino, int err,
+		   struct btrfs_fx *out)
+{
+	if (!err && (c->key.objectid != ino ||
+		     c->key.type != BTRFS_EXTENT_DATA))
+		err = -ENOENT;
+	if (!err)
+		btrfs_fx_get(c, out);
+	return err;
+}
+
 int btrfs_fx_seek(struct btrfs_cursor *c, uint64_t ino, uint64_t off,
 		  struct btrfs_fx *out)
 {
@@ -46,26 +58,14 @@ int btrfs_fx_seek(struct btrfs_cursor *c, uint64_t ino, uint64_t off,
 	}
 	if (err && err != -ENOENT)
 		return err;
-	err = btrfs_cursor_seek(c, key);
-	if (!err && (c->key.objectid != ino ||
-		     c->key.type != BTRFS_EXTENT_DATA))
-		err = -ENOENT;
-	if (!err)
-		btrfs_fx_get(c, out);
-	return err;
+	return fx_here(c, ino, btrfs_cursor_seek(c, key), out);
 }
 
 int btrfs_fx_next(struct btrfs_cursor *c, struct btrfs_fx *out)
 {
 	uint64_t ino = c->key.objectid;
-	int err = btrfs_cursor_next(c);
 
-	if (!err && (c->key.objectid != ino ||
-		     c->key.type != BTRFS_EXTENT_DATA))
-		err = -ENOENT;
-	if (!err)
-		btrfs_fx_get(c, out);
-	return err;
+	return fx_here(c, ino, btrfs_cursor_next(c), out);
 }
 
 int btrfs_fx_find(struct r3_btrfs *fs, const struct btrfs_tree *tree,

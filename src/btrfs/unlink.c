@@ -17,16 +17,24 @@ static int unlink_entry(struct r3_btrfs *fs, struct btrfs_node *dir,
 	return err ? err : btrfs_victim_finish(fs, &v);
 }
 
+/* The directory and its entry of that name; -ENOENT, -ENOTDIR. */
+static int find_entry(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
+		      const char *name, size_t len, struct btrfs_node *node,
+		      struct btrfs_entry *entry)
+{
+	int err = btrfs_node_get_dir(fs, dir, node);
+
+	return err ? err : btrfs_name_get(fs, node->tree, dir.ino, name, len,
+					  entry);
+}
+
 int r3_btrfs_unlink(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 		    const char *name, size_t len)
 {
 	struct btrfs_entry entry;
 	struct btrfs_node node;
-	int err = btrfs_node_get_dir(fs, dir, &node);
+	int err = find_entry(fs, dir, name, len, &node, &entry);
 
-	if (!err)
-		err = btrfs_name_get(fs, node.tree, dir.ino, name, len,
-				     &entry);
 	if (!err && entry.type == BTRFS_FT_DIR)
 		err = btrfs_name_fail(fs, -EISDIR, name, len);
 	return err ? err : unlink_entry(fs, &node, name, len, &entry);
@@ -37,15 +45,13 @@ int r3_btrfs_rmdir(struct r3_btrfs *fs, struct r3_btrfs_inode dir,
 {
 	struct btrfs_entry entry;
 	struct btrfs_node node;
-	int err = btrfs_node_get_dir(fs, dir, &node);
+	int err = find_entry(fs, dir, name, len, &node, &entry);
 
-	if (!err)
-		err = btrfs_name_get(fs, node.tree, dir.ino, name, len,
-				     &entry);
 	if (!err && entry.type != BTRFS_FT_DIR)
 		err = btrfs_name_fail(fs, -ENOTDIR, name, len);
 	if (!err && entry.location.type == BTRFS_ROOT_ITEM && !entry.stub)
 		err = btrfs_fail(fs, -EBUSY, "%.*s: a subvolume; only "
-				 "'subvolume delete' takes it away", (int)len, name);
+				 "'subvolume delete' takes it away", (int)len,
+				 name);
 	return err ? err : unlink_entry(fs, &node, name, len, &entry);
 }

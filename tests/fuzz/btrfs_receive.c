@@ -40,19 +40,6 @@ static struct r3_btrfs *open_volume(struct r3_btrfs_dev **dev)
 	return fs;
 }
 
-static int receive(struct r3_btrfs *fs, const void *p, size_t len)
-{
-	struct r3_btrfs_receive_options o = { 0 };
-	FILE *in = fmemopen((void *)(uintptr_t)p, len, "r");
-	int err;
-
-	if (!in)
-		return -ENOMEM;
-	err = r3_btrfs_receive(fs, in, &o);
-	fclose(in);
-	return err;
-}
-
 static void fill_parent(struct r3_btrfs *fs)
 {
 	static struct stream_build s;
@@ -70,7 +57,7 @@ static void fill_parent(struct r3_btrfs *fs)
 	sb_path(&s, C_SYMLINK, "l", T_PATH_LINK, "d");
 	sb_cmd(&s, C_END);
 	sb_end(&s);
-	must(receive(fs, s.b, s.len), r3_btrfs_why(fs));
+	must(sb_receive(fs, s.b, s.len), r3_btrfs_why(fs));
 	must(r3_btrfs_sync(fs), "sync");
 }
 
@@ -148,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	mend(copy, size);
 	fs = open_volume(&dev);
-	receive(fs, copy, size);
+	sb_receive(fs, copy, size);
 	check(fs);
 	r3_btrfs_close(fs);
 	r3_btrfs_dev_close(dev);

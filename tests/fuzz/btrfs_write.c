@@ -367,10 +367,7 @@ static int quotas(struct run *r, const struct change *c)
 static int receive(struct r3_btrfs *fs, const struct change *c)
 {
 	static struct stream_build s;
-	struct r3_btrfs_receive_options o = { 0 };
 	uint8_t uuid[16] = "received", next[16] = "next";
-	FILE *in;
-	int err;
 
 	uuid[15] = next[15] = c->a;
 	s.len = 0;
@@ -387,10 +384,7 @@ static int receive(struct r3_btrfs *fs, const struct change *c)
 	sb_write(&s, "f", 4096, base_data, c->c * 16u);
 	sb_cmd(&s, C_END);
 	sb_end(&s);
-	in = fmemopen(s.b, s.len, "r");
-	err = r3_btrfs_receive(fs, in, &o);
-	fclose(in);
-	return err;
+	return sb_receive(fs, s.b, s.len);
 }
 
 static int whole(struct run *r, const struct change *c)

@@ -303,9 +303,6 @@ static int do_limit(struct r3_btrfs *fs)
 static int do_receive(struct r3_btrfs *fs)
 {
 	static struct stream_build s;
-	struct r3_btrfs_receive_options o = { 0 };
-	FILE *in;
-	int err;
 
 	s.len = 0;
 	sb_head(&s, 1);
@@ -314,10 +311,7 @@ static int do_receive(struct r3_btrfs *fs)
 	sb_write(&s, "f", 0, base_data, 9000);
 	sb_cmd(&s, C_END);
 	sb_end(&s);
-	in = fmemopen(s.b, s.len, "r");
-	err = r3_btrfs_receive(fs, in, &o);
-	fclose(in);
-	return err;
+	return sb_receive(fs, s.b, s.len);
 }
 
 static int do_scrub(struct r3_btrfs *fs)

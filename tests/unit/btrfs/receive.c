@@ -120,14 +120,7 @@ static unsigned subvols(struct r3_btrfs *fs)
 
 static int receive(struct r3_btrfs *fs, const struct stream_build *s)
 {
-	struct r3_btrfs_receive_options o = { 0 };
-	FILE *in = fmemopen((void *)(uintptr_t)s->b, s->len, "r");
-	int err;
-
-	assert_non_null(in);
-	err = r3_btrfs_receive(fs, in, &o);
-	fclose(in);
-	return err;
+	return sb_receive(fs, s->b, s->len);
 }
 
 /* The parent: a file of 20000 bytes, a directory, links that lead out. */

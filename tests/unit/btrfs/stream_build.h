@@ -7,10 +7,14 @@
 #ifndef TEST_STREAM_BUILD_H
 #define TEST_STREAM_BUILD_H
 
+#include <errno.h>
 #include <isa-l/crc.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ring3/btrfs.h"
 
 enum { STREAM_MAX = 1 << 20 };
 
@@ -155,6 +159,20 @@ static inline void sb_clone(struct stream_build *s, const char *path,
 	sb_str(s, T_CLONE_PATH, from);
 	sb_u64(s, T_CLONE_OFFSET, from_off);
 	sb_end(s);
+}
+
+/* Receive these bytes at the top; as r3_btrfs_receive(), or -ENOMEM. */
+static inline int sb_receive(struct r3_btrfs *fs, const void *p, size_t len)
+{
+	const struct r3_btrfs_receive_options o = { 0 };
+	FILE *in = fmemopen((void *)(uintptr_t)p, len, "r");
+	int err;
+
+	if (!in)
+		return -ENOMEM;
+	err = r3_btrfs_receive(fs, in, &o);
+	fclose(in);
+	return err;
 }
 
 #endif
