@@ -141,14 +141,14 @@ int r3_btrfs_open(struct r3_btrfs_dev *dev,
 void r3_btrfs_close(struct r3_btrfs *fs); /* NULL is fine */
 /* Why the last call on @fs failed. */
 const char *r3_btrfs_why(const struct r3_btrfs *fs);
-/* Why opening for changes left deleted files that a crash had left: damage.  They
- * only take space.  Empty: it didn't. */
+/* Why opening for changes left deleted files that a crash had left: damage.
+ * They only take space.  Empty: it didn't. */
 const char *r3_btrfs_left(const struct r3_btrfs *fs);
-/* Why no more changes are taken: a change failed in the middle, or a commit, with
- * *err.  NULL: they are. */
+/* Why no more changes are taken: a change failed in the middle, or a commit,
+ * with *err.  NULL: they are. */
 const char *r3_btrfs_stopped(const struct r3_btrfs *fs, int *err);
-/* An xattr that the root of a mount by ring3 has, in no list: why it takes no more
- * changes and what to do, or nothing. */
+/* An xattr that the root of a mount by ring3 has, in no list: why it takes no
+ * more changes and what to do, or nothing. */
 #define R3_BTRFS_MOUNT_WHY "ring3.why"
 /* Why the last call failed with @err: its text, or what errno says. */
 const char *r3_btrfs_why_of(const struct r3_btrfs *fs, int err);
@@ -474,10 +474,10 @@ int r3_btrfs_snapshot(struct r3_btrfs *fs, uint64_t source,
  * lies in it), -EBUSY (held).
  */
 int r3_btrfs_subvol_delete(struct r3_btrfs *fs, uint64_t id);
-/* Up to about @blocks tree blocks of deleted subvolumes, and then, one for each,
- * read-only ones that a crash may have left deleted files in; *more: there are.  One
- * that can't be read on is left for the last: its error, -EIO or -EUCLEAN, comes
- * when the others are done. */
+/* Up to about @blocks tree blocks of deleted subvolumes, and then, one for
+ * each, read-only ones that a crash may have left deleted files in; *more:
+ * there are.  One that can't be read on is left for the last: its error, -EIO
+ * or -EUCLEAN, comes when the others are done. */
 int r3_btrfs_clean(struct r3_btrfs *fs, unsigned blocks, bool *more);
 /* Sync; then a sparse image file loses the blocks that were written to it since
  * it was opened and are not used after all. */
@@ -668,7 +668,7 @@ struct r3_btrfs_receive_options {
  * Several streams may have made some when it fails.
  * Return: 0, -EPROTO (no stream, damaged, cut off, or its commands do not fit;
  * the text says where), -ENOENT (its parent or a clone source is not here; the
- * text has the name and uuid), -EEXIST, -EOPNOTSUPP (version), or as any change.
+ * text has the name and uuid), -EEXIST, -EOPNOTSUPP (version), or any change's.
  */
 int r3_btrfs_receive(struct r3_btrfs *fs, FILE *in,
 		     const struct r3_btrfs_receive_options *opts);

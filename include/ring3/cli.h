@@ -36,7 +36,7 @@ struct r3_args {
 	const char *const *pos; /* positional arguments */
 	unsigned count;
 	const struct r3_cmd *cmd;
-	const char *value[R3_CLI_OPTS_MAX]; /* by index in cmd->opts; switch: "" */
+	const char *value[R3_CLI_OPTS_MAX]; /* as cmd->opts; switch: "" */
 	/* every occurrence of a repeated option, in order */
 	struct {
 		unsigned opt;

@@ -33,7 +33,7 @@ int r3_unix_connect(const char *path);
  * @mode: of the socket's file, less the umask
  *
  * A socket that nobody listens at any more is replaced; a live one, and any
- * other kind of file, is not.  From the moment it is there it takes connections.
+ * other kind of file, is not.  Once it is there it takes connections.
  * Return: the fd (close-on-exec), -EADDRINUSE, -ENAMETOOLONG, ...
  */
 int r3_unix_listen(const char *path, mode_t mode, unsigned backlog);

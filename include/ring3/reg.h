@@ -102,7 +102,7 @@ struct r3_reg_wmm_ac {
 	uint32_t txop_us;
 };
 
-/* Limits of the four access categories: voice, video, best effort, background. */
+/* Limits of the access categories: voice, video, best effort, background. */
 struct r3_reg_wmm {
 	struct r3_reg_wmm_ac client[4], ap[4];
 };
@@ -686,7 +686,7 @@ void r3_reg_svg(FILE *out, const struct r3_reg_domain *d);
 /* Print a frequency in MHz: "5180", "902.5". */
 const char *r3_reg_mhz(uint32_t khz, char out[16]);
 
-/* ---- scenarios ------------------------------------------------------------ */
+/* ---- scenarios ----------------------------------------------------------- */
 
 #define R3_REG_SIM_EVENTS_MAX	512u
 #define R3_REG_SIM_NETWORKS_MAX 64u

@@ -102,7 +102,7 @@ struct r3_stats {
 	uint64_t clients;	/* connected now */
 	uint64_t clients_refused; /* cut off for breaking the protocol, ever */
 	uint64_t resubmitted;	/* done again after a restart, ever */
-	uint64_t quarantined;	/* failed because they killed the server twice */
+	uint64_t quarantined;	/* failed as they killed the server twice */
 	uint64_t resets;	/* of the device, ever */
 };
 

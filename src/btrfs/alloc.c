@@ -14,7 +14,7 @@
 
 enum { WORD = 64, GOOD_RUN = 256 /* sectors, 1 MiB: not worth a new group */ };
 
-/* ---- the map -------------------------------------------------------------- */
+/* ---- the map ------------------------------------------------------------- */
 
 /* Free tree blocks of @n sectors in a word, each at a multiple of @n. */
 static unsigned slots_in(uint64_t word, unsigned n)
@@ -133,7 +133,7 @@ bool btrfs_group_run(const struct btrfs_group *g, uint64_t *at, uint64_t *len)
 	return *at < end;
 }
 
-/* ---- groups --------------------------------------------------------------- */
+/* ---- groups -------------------------------------------------------------- */
 
 /* How many groups begin at or before @logical. */
 static unsigned groups_upto(const struct btrfs_space *s, uint64_t logical)
@@ -262,7 +262,7 @@ void btrfs_space_unpin(struct r3_btrfs *fs)
 	s->hand[BTRFS_KIND_SYSTEM] = 0;
 }
 
-/* ---- searching ------------------------------------------------------------ */
+/* ---- searching ----------------------------------------------------------- */
 
 /* Where a search looks, the @i-th time: the group under the hand from the hand
  * on, those after it, those before it, and last the first one's beginning. */
@@ -423,7 +423,7 @@ int btrfs_alloc_data(struct r3_btrfs *fs, uint64_t want, uint64_t min,
 	return 0;
 }
 
-/* ---- opening, closing, writing -------------------------------------------- */
+/* ---- opening, closing, writing ------------------------------------------- */
 
 /* The block group items; each chunk has one. */
 static int groups_load(struct r3_btrfs *fs)

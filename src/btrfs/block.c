@@ -156,9 +156,9 @@ static void cache_unlink(struct r3_btrfs *fs, struct btrfs_block *b)
 }
 
 /* A clean block that nobody uses or touched lately; NULL: all are in use.
- * Twice round clears every mark.  A cursor holds up to 8 blocks, and a walk that
- * goes down from within each_entry() has a cursor for each directory it is in;
- * most of their blocks are the same ones. */
+ * Twice round clears every mark.  A cursor holds up to 8 blocks, and a walk
+ * that goes down from within each_entry() has a cursor for each directory it is
+ * in; most of their blocks are the same ones. */
 static struct btrfs_block *cache_victim(struct r3_btrfs *fs)
 {
 	struct btrfs_block *b;

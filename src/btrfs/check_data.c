@@ -4,8 +4,9 @@
  *
  * The tree of checksums is walked by the check's own thread, which cuts data
  * into pieces and puts them into a ring; others read and sum them, where the
- * device allows it.  As many as the ring holds are on their way before the trees
- * are checked, for that is work for a processor and this mostly for the disk.
+ * device allows it.  As many as the ring holds are on their way before the
+ * trees are checked, for that is work for a processor and this mostly for the
+ * disk.
  *
  *	head: the next to be filled   next: to be read   tail: to be told of
  */

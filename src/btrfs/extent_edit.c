@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * extent_edit.c - the items of one extent: its own, with references in it, and the
- * references that have items of their own
+ * extent_edit.c - the items of one extent: its own, with references in it, and
+ * the references that have items of their own
  *
  * References in the item are in the order of their types, and of one type in
  * falling order of offset, or hash.  An item of a sixteenth of a leaf takes no
@@ -64,7 +64,7 @@ static int no_ref(struct r3_btrfs *fs, const struct btrfs_ref *r)
 			  (unsigned long long)r->bytenr, ref_text(r).s);
 }
 
-/* ---- the item ------------------------------------------------------------- */
+/* ---- the item ------------------------------------------------------------ */
 
 static bool is_extent(struct btrfs_key k, uint64_t bytenr)
 {
@@ -205,7 +205,7 @@ static int none_left(struct r3_btrfs *fs, const struct btrfs_extent *x)
 	return more ? miscounted(fs, x) : 0;
 }
 
-/* ---- references in the item ----------------------------------------------- */
+/* ---- references in the item ---------------------------------------------- */
 
 static uint32_t inline_len(uint8_t type)
 {
@@ -343,7 +343,7 @@ static int inline_change(struct r3_btrfs *fs, struct btrfs_extent *x,
 	return 0;
 }
 
-/* ---- references with items of their own ----------------------------------- */
+/* ---- references with items of their own ---------------------------------- */
 
 /* Its key; -ENOENT and in @key the first place that is free. */
 static int keyed_find(struct r3_btrfs *fs, const struct btrfs_ref *r,
@@ -457,7 +457,7 @@ static int keyed_change(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return 0;
 }
 
-/* ---- either --------------------------------------------------------------- */
+/* ---- either -------------------------------------------------------------- */
 
 static int ref_insert(struct r3_btrfs *fs, struct btrfs_extent *x,
 		      const struct btrfs_ref *r, uint32_t at,

@@ -9,7 +9,7 @@
 
 #include "extent.h"
 
-/* Zeros from @off to @end, which lie in one sector; only where there is data. */
+/* Zeros from @off to @end, within one sector; only where there is data. */
 static int zero_part(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		     uint64_t off, uint64_t end, uint64_t size)
 {

@@ -26,7 +26,7 @@ enum {
 	BTRFS_STRIPE_LEN = 65536,
 	BTRFS_NAME_MAX = 255,
 	BTRFS_XATTR_NAME_MAX = 255,
-	BTRFS_COMPRESSED_MAX = 128 * 1024, /* of data in one compressed extent */
+	BTRFS_COMPRESSED_MAX = 128 * 1024, /* of data in a compressed extent */
 	BTRFS_BITMAP_BYTES = 256,	   /* free space bitmap: 2048 sectors */
 };
 

@@ -30,7 +30,7 @@ static int damaged(struct r3_btrfs *fs, uint64_t at)
 			  (unsigned long long)at);
 }
 
-/* ---- loading -------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------- */
 
 static void load_bitmap(struct r3_btrfs *fs, struct btrfs_group *g,
 			const struct btrfs_cursor *c)
@@ -118,7 +118,7 @@ int btrfs_fst_load(struct r3_btrfs *fs)
 	return err;
 }
 
-/* ---- from extents to bitmaps and back ------------------------------------- */
+/* ---- from extents to bitmaps and back ------------------------------------ */
 
 /* A group has so many free ranges at most before it gets bitmaps; these take a
  * fixed room. */
@@ -249,7 +249,7 @@ static int count(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return 0;
 }
 
-/* ---- bitmaps -------------------------------------------------------------- */
+/* ---- bitmaps ------------------------------------------------------------- */
 
 static struct btrfs_key bitmap_key(const struct btrfs_group *g, uint64_t at)
 {
@@ -327,7 +327,7 @@ static int bitmaps_change(struct r3_btrfs *fs, struct btrfs_tree *tree,
 				      : before + after - 1);
 }
 
-/* ---- extents -------------------------------------------------------------- */
+/* ---- extents ------------------------------------------------------------- */
 
 /* The free ranges before and after an address; len 0: there is none. */
 struct neighbours {
@@ -429,7 +429,7 @@ static int extent_take(struct r3_btrfs *fs, struct btrfs_tree *tree,
 	return err ? err : count(fs, tree, g, (from < start) + (end < to) - 1);
 }
 
-/* ---- what the others call ------------------------------------------------- */
+/* ---- what the others call ------------------------------------------------ */
 
 static int change(struct r3_btrfs *fs, uint64_t start, uint64_t len, bool give)
 {

@@ -15,7 +15,7 @@
 /* No block group is smaller: a tenth of a small device would be. */
 #define GROUP_MIN R3_MIB
 
-/* ---- holes of the device -------------------------------------------------- */
+/* ---- holes of the device ------------------------------------------------- */
 
 static int range_cmp(const void *pa, const void *pb)
 {
@@ -109,7 +109,7 @@ static void place(struct holes *h, unsigned copies, uint64_t len,
 	}
 }
 
-/* ---- what a new group is like --------------------------------------------- */
+/* ---- what a new group is like -------------------------------------------- */
 
 /* As the newest one of its kind; where the kernel has removed all of a kind, as
  * mkfs.btrfs makes them. */
@@ -221,7 +221,7 @@ static int plan_make(struct r3_btrfs *fs, uint64_t flags, struct plan *p)
 	return err;
 }
 
-/* ---- its items ------------------------------------------------------------ */
+/* ---- its items ----------------------------------------------------------- */
 
 static int insert_dev_extents(struct r3_btrfs *fs, const struct plan *p)
 {
@@ -367,7 +367,7 @@ int btrfs_group_make(struct r3_btrfs *fs, enum btrfs_kind kind)
 	return err && err != -ENOSPC ? err : make(fs, kind);
 }
 
-/* ---- how much is left ----------------------------------------------------- */
+/* ---- how much is left ---------------------------------------------------- */
 
 /* What @kind could still get from holes of the device. */
 static uint64_t from_holes(const struct r3_btrfs *fs, enum btrfs_kind kind)
@@ -409,7 +409,7 @@ int btrfs_space_ready(struct r3_btrfs *fs, uint64_t metadata_bytes)
 	return err;
 }
 
-/* ---- used ----------------------------------------------------------------- */
+/* ---- used ---------------------------------------------------------------- */
 
 static int used_write(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		      struct btrfs_group *g)

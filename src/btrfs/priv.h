@@ -117,7 +117,7 @@ int btrfs_chunks_load(struct r3_btrfs *fs);
 const struct btrfs_chunk_map *btrfs_chunk_find(const struct r3_btrfs *fs,
 					       uint64_t logical);
 
-/* ---- tree blocks (block.c; content: leaf.c, leaf_fs.c, leaf_meta.c) ------- */
+/* ---- tree blocks (block.c; content: leaf.c, leaf_fs.c, leaf_meta.c) ------ */
 
 /* The bytes of a block; also of others, as a snapshot's root has those of its
  * source until one of the two changes. */
@@ -172,8 +172,8 @@ void btrfs_cache_sort_dirty(struct r3_btrfs *fs);
 int btrfs_cache_clean(struct r3_btrfs *fs);
 
 /* The first @copies copies of a range in one chunk are bad, these bytes are
- * good: on a volume opened for changes, write them there.  A failure only leaves
- * it as it was. */
+ * good: on a volume opened for changes, write them there.  A failure only
+ * leaves it as it was. */
 void btrfs_mend(struct r3_btrfs *fs, uint64_t logical, unsigned copies,
 		const void *good, size_t len);
 
@@ -223,7 +223,7 @@ struct btrfs_leaf_ctx {
 	const struct r3_btrfs *fs;
 	const struct btrfs_block *block;
 	unsigned slot;
-	struct btrfs_key key, prev; /* prev.type 0 and objectid 0 on the first */
+	struct btrfs_key key, prev; /* prev.type, objectid: 0 on the first */
 	bool has_prev;
 	const uint8_t *data;
 	uint32_t size;
@@ -290,7 +290,7 @@ struct btrfs_where {
 };
 struct btrfs_where btrfs_cursor_where(const struct btrfs_cursor *c);
 
-/* ---- the volume (volume.c, super.c, root.c) ------------------------------- */
+/* ---- the volume (volume.c, super.c, root.c) ------------------------------ */
 
 struct r3_btrfs {
 	struct r3_btrfs_dev *dev;

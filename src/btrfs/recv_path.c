@@ -4,15 +4,15 @@
  *
  * They are relative to the subvolume's root.  Each part but the last must be a
  * directory of this subvolume; "..", ".", symbolic links and other subvolumes
- * lead nowhere.  Streams name the same paths many times in a row, so entries are
- * remembered.
+ * lead nowhere.  Streams name the same paths many times in a row, so entries
+ * are remembered.
  */
 #include "recv.h"
 
 static struct recv_name *slot(struct recv *r, const struct recv_place *p)
 {
-	uint32_t hash = btrfs_crc32c((uint32_t)(p->dir.ino ^ p->dir.subvol << 20),
-				     p->name, p->len);
+	uint64_t seed = p->dir.ino ^ p->dir.subvol << 20;
+	uint32_t hash = btrfs_crc32c((uint32_t)seed, p->name, p->len);
 
 	return &r->names[hash & (RECV_NAMES - 1)];
 }

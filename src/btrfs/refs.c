@@ -66,7 +66,7 @@ enum {
 	BLOCK_REF_SPACE = 2 * sizeof(struct btrfs_item),
 };
 
-/* ---- heads ---------------------------------------------------------------- */
+/* ---- heads --------------------------------------------------------------- */
 
 /* Neighbours on disk are neighbours in the table, for a run goes through it in
  * the order of addresses; the sum spreads what is aligned to a node's size. */
@@ -153,7 +153,7 @@ static void head_free(struct head *h)
 	free(h);
 }
 
-/* ---- their logs ----------------------------------------------------------- */
+/* ---- their logs ---------------------------------------------------------- */
 
 static struct ref ref_put(const struct btrfs_ref *what, int delta)
 {
@@ -255,7 +255,7 @@ static int log_add(struct r3_btrfs *fs, struct head *h,
 	return 0;
 }
 
-/* ---- delaying ------------------------------------------------------------- */
+/* ---- delaying ------------------------------------------------------------ */
 
 static int delay(struct r3_btrfs *fs, const struct btrfs_ref *what, int delta)
 {
@@ -340,7 +340,7 @@ int btrfs_ref_lookup(struct r3_btrfs *fs, uint64_t bytenr, uint8_t level,
 	return 0;
 }
 
-/* ---- looking, growing ----------------------------------------------------- */
+/* ---- looking, growing ---------------------------------------------------- */
 
 /* Has the extent's item one reference, inline, and is it this one? */
 static bool item_is_only(const struct btrfs_extent *x,
@@ -436,7 +436,7 @@ uint64_t btrfs_refs_space(const struct r3_btrfs *fs)
 	       rs->ref_count[0] * BLOCK_REF_SPACE;
 }
 
-/* ---- space that changes with them ----------------------------------------- */
+/* ---- space that changes with them ---------------------------------------- */
 
 static int flush_given(struct r3_btrfs *fs)
 {
@@ -507,7 +507,7 @@ static int account(struct r3_btrfs *fs, const struct head *h, bool came)
 	return gather(fs, &fs->refs->given, flush_given, h->bytenr, h->len);
 }
 
-/* ---- running -------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------- */
 
 /* All references of one sign. */
 static int apply_refs(struct r3_btrfs *fs, const struct head *h, bool drops)
@@ -646,7 +646,7 @@ int btrfs_refs_run(struct r3_btrfs *fs)
 	return err;
 }
 
-/* ---- opening, closing ----------------------------------------------------- */
+/* ---- opening, closing ---------------------------------------------------- */
 
 void btrfs_refs_forget(struct r3_btrfs *fs)
 {

@@ -247,8 +247,8 @@ static int change(struct r3_btrfs *fs, struct rename *r)
 	return err;
 }
 
-/* Entries and a reference come, and each leaf of the ways to them may have to be
- * copied. */
+/* Entries and a reference come, and each leaf of the ways to them may have to
+ * be copied. */
 static int start(struct r3_btrfs *fs, const struct rename *r)
 {
 	uint64_t bytes = btrfs_meta_bytes(3, 80 + 3 * r->to.len);

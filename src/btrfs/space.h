@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * space.h - block groups in memory: what alloc.c, free.c, group.c, extent_edit.c and
- * refs.c share
+ * space.h - block groups in memory: what alloc.c, free.c, group.c,
+ * extent_edit.c and refs.c share
  *
  * A sector is in one of these states, and only the first is in a group's map:
  *
@@ -64,7 +64,7 @@ static inline bool btrfs_group_is(const struct btrfs_group *g,
 	return g->flags & btrfs_kind_bits[kind];
 }
 
-/* ---- alloc.c: the maps ---------------------------------------------------- */
+/* ---- alloc.c: the maps --------------------------------------------------- */
 
 /* The block group that holds @logical, or NULL. */
 struct btrfs_group *btrfs_group_find(const struct r3_btrfs *fs,
@@ -81,7 +81,7 @@ void btrfs_space_give(struct r3_btrfs *fs, uint64_t start, uint64_t len);
 bool btrfs_group_run(const struct btrfs_group *g, uint64_t *at, uint64_t *len);
 int btrfs_space_pin(struct r3_btrfs *fs, uint64_t start, uint64_t len);
 
-/* ---- group.c -------------------------------------------------------------- */
+/* ---- group.c ------------------------------------------------------------- */
 
 /* A new block group, as large as the kernel makes them, or as there is room.
  * -ENOSPC. */
@@ -89,7 +89,7 @@ int btrfs_group_make(struct r3_btrfs *fs, enum btrfs_kind kind);
 /* Count what no chunk has; after btrfs_chunk_add(). */
 int btrfs_holes_count(struct r3_btrfs *fs);
 
-/* ---- free.c: the free space tree ------------------------------------------ */
+/* ---- free.c: the free space tree ----------------------------------------- */
 
 /* Its ranges into the maps, for all groups. */
 int btrfs_fst_load(struct r3_btrfs *fs);
@@ -100,7 +100,7 @@ int btrfs_fst_take(struct r3_btrfs *fs, uint64_t start, uint64_t len);
 /* Counts that changed go into the tree. */
 int btrfs_fst_infos_write(struct r3_btrfs *fs, bool *again);
 
-/* ---- extent_edit.c: one extent's items ----------------------------------------- */
+/* ---- extent_edit.c: one extent's items ----------------------------------- */
 
 enum { BTRFS_KEYED_MAX = 512 };
 
@@ -133,7 +133,7 @@ int btrfs_extent_ref(struct r3_btrfs *fs, struct btrfs_extent *x,
 /* Back into the tree; removed when no reference is left. */
 int btrfs_extent_store(struct r3_btrfs *fs, struct btrfs_extent *x);
 
-/* ---- refs.c --------------------------------------------------------------- */
+/* ---- refs.c -------------------------------------------------------------- */
 
 /* @bytenr was given away: it has no item yet, and none if nobody refers to it
  * before the transaction ends. */

@@ -86,7 +86,8 @@ static int chunk_tree_uuid(struct r3_btrfs *fs)
 
 	if (err)
 		return err;
-	memcpy(fs->trans->chunk_tree_uuid, ((const struct btrfs_header *)b->data)->chunk_tree_uuid,
+	memcpy(fs->trans->chunk_tree_uuid,
+	       ((const struct btrfs_header *)b->data)->chunk_tree_uuid,
 	       BTRFS_UUID_SIZE);
 	btrfs_block_put(b);
 	return 0;
@@ -178,7 +179,7 @@ static uint64_t commit_trees(const struct r3_btrfs *fs)
 
 /* What committing the changes so far takes: each waiting reference may copy
  * leaves in two or three trees, but no block more than once; and it may make
- * items.  Blocks for those count twice: commit_blocks() will be more by them. */
+ * items.  Blocks for those count twice: commit_blocks() grows by them. */
 static uint64_t pending_blocks(const struct r3_btrfs *fs)
 {
 	uint64_t refs = btrfs_refs_count(fs);

@@ -236,7 +236,7 @@ int btrfs_groups_write(struct r3_btrfs *fs, bool *again);
 /* The commit is durable: what it freed is free. */
 void btrfs_space_unpin(struct r3_btrfs *fs);
 
-/* ---- items that hold several entries (pack.c) ------------------------------*/
+/* ---- items that hold several entries (pack.c) ---------------------------- */
 
 /* Would @len more bytes fit in the item, or a new one?  -EOVERFLOW. */
 int btrfs_pack_room(struct r3_btrfs *fs, const struct btrfs_tree *tree,
@@ -248,7 +248,7 @@ int btrfs_pack_add(struct r3_btrfs *fs, struct btrfs_tree *tree,
 int btrfs_pack_cut(struct r3_btrfs *fs, struct btrfs_tree *tree,
 		   struct btrfs_key key, size_t at, size_t len);
 
-/* ---- inodes and names (node.c, name.c, backref.c, orphan.c) ----------------*/
+/* ---- inodes and names (node.c, name.c, backref.c, orphan.c) -------------- */
 
 /* A subvolume that may change.  -EROFS, -ENOENT: none, or being deleted. */
 int btrfs_subvol_writable(struct r3_btrfs *fs, uint64_t id,

@@ -10,7 +10,7 @@
 #include "extent.h"
 #include "names.h"
 
-/* Where the last so many extents begin: truncation to there is one operation. */
+/* Where the last so many extents begin: to cut there is one operation. */
 static int step_start(struct r3_btrfs *fs, struct r3_btrfs_inode in,
 		      uint64_t size, uint64_t *out)
 {

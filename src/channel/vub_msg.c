@@ -36,7 +36,7 @@ static int reply_u64(struct r3_vub *v, uint64_t n)
 	return reply(v, sizeof(n), NULL, 0);
 }
 
-/* ---- session -------------------------------------------------------------- */
+/* ---- session ------------------------------------------------------------- */
 
 static int get_features(struct r3_vub *v, union vu_payload *p)
 {
@@ -96,7 +96,7 @@ static int get_queue_num(struct r3_vub *v, union vu_payload *p)
 	return reply_u64(v, v->config.queues);
 }
 
-/* ---- memory --------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static bool same_file(const struct r3_vub *v, int slot, int fd, uint64_t off)
 {
@@ -173,7 +173,7 @@ static int get_max_mem_slots(struct r3_vub *v, union vu_payload *p)
 	return reply_u64(v, R3_VU_REGIONS_MAX);
 }
 
-/* ---- queues --------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------- */
 
 static int set_vring_num(struct r3_vub *v, union vu_payload *p)
 {
@@ -300,7 +300,7 @@ static int set_vring_enable(struct r3_vub *v, union vu_payload *p)
 	return 0;
 }
 
-/* ---- config space --------------------------------------------------------- */
+/* ---- config space -------------------------------------------------------- */
 
 static bool config_ok(const struct r3_vub *v, const struct vu_config *c)
 {
@@ -342,7 +342,7 @@ static int set_config(struct r3_vub *v, union vu_payload *p)
 	return v->ops->set_config(v->ctx, c->offset, c->len, c->data);
 }
 
-/* ---- inflight region ------------------------------------------------------ */
+/* ---- inflight region ----------------------------------------------------- */
 
 static int get_inflight_fd(struct r3_vub *v, union vu_payload *p)
 {
@@ -370,7 +370,7 @@ static int set_inflight_fd(struct r3_vub *v, union vu_payload *p)
 	return vub_set_inflight(v, &p->inflight, vu_take_fd(&v->in, 0));
 }
 
-/* ---- the table ------------------------------------------------------------ */
+/* ---- the table ----------------------------------------------------------- */
 
 #define STATE sizeof(struct vu_vring_state)
 

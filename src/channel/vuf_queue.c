@@ -89,7 +89,7 @@ void vuf_free_rings(struct r3_vuf *f)
 		close(f->inflight_fd);
 }
 
-/* ---- to the back end ------------------------------------------------------ */
+/* ---- to the back end ----------------------------------------------------- */
 
 static int send_memory(struct r3_vuf *f)
 {

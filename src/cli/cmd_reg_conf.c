@@ -95,7 +95,7 @@ static int begin(const struct r3_args *args, struct check **out)
 	return code;
 }
 
-/* ---- check ------------------------------------------------------------------ */
+/* ---- check --------------------------------------------------------------- */
 
 static void add(struct r3_reg_findings *f, enum r3_reg_severity s,
 		struct r3_reg_place at, const char *text, const char *remedy)
@@ -216,7 +216,7 @@ int reg_cli_check(const struct r3_args *args)
 	return code;
 }
 
-/* ---- where ------------------------------------------------------------------- */
+/* ---- where --------------------------------------------------------------- */
 
 static bool may_run(const struct check *c, const struct r3_reg_domain *d)
 {
@@ -280,7 +280,7 @@ int reg_cli_where(const struct r3_args *args)
 			fprintf(stderr, "ring3: %s:%u:%u: %s\n", c->path,
 				c->found.v[i].at.line, c->found.v[i].at.column,
 				c->found.v[i].text);
-	/* the file's country switches radar detection on; any other would too */
+	/* the file's country switches radar detection on, as any would */
 	if (r3_cli_opt(args, "json")) {
 		where_json(c);
 	} else {

@@ -172,7 +172,7 @@ int reg_cli_verify(const struct r3_args *args)
 	return R3_EXIT_OK;
 }
 
-/* ---- diff -------------------------------------------------------------------- */
+/* ---- diff ---------------------------------------------------------------- */
 
 /* A database, or the text of one. */
 static int open_any(const struct r3_args *args, const char *path,

@@ -235,7 +235,7 @@ int reg_cli_show(const struct r3_args *args)
 	return code;
 }
 
-/* ---- lookup and explain ---------------------------------------------------- */
+/* ---- lookup and explain -------------------------------------------------- */
 
 static bool parse_mhz(const char *text, uint32_t *khz)
 {

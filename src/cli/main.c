@@ -82,7 +82,7 @@ static int run_synopsis(const struct r3_args *args)
 }
 
 /* What a shell closed would be the number of the next file, an image's say, and
- * messages would go there.  Opened the wrong way round, using it still fails. */
+ * messages would go there.  Opened the wrong way round, its use still fails. */
 static void hold_standard_files(void)
 {
 	static const int flags[] = { O_WRONLY, O_RDONLY, O_RDONLY };

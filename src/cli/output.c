@@ -38,7 +38,7 @@ void cli_remove_on_signal(const char *name)
 	}
 }
 
-/* ---- where it is written -------------------------------------------------- */
+/* ---- where it is written ------------------------------------------------- */
 
 /* May another file take the place of this one, and nobody see a difference? */
 static bool replaceable(const char *path, const struct stat *st)
@@ -132,7 +132,7 @@ static int open_fd(struct cli_output *o)
 								: err;
 }
 
-/* ---- writing -------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 static ssize_t write_some(void *output, const char *p, size_t len)
 {

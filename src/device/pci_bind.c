@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pci_bind.c - give a device to vfio-pci, and back to the kernel's driver.
- * Linux Documentation/ABI/testing/sysfs-bus-pci: driver_override, drivers_probe.
+ * Linux Documentation/ABI/testing/sysfs-bus-pci: driver_override,
+ * drivers_probe.
  */
 #include <fcntl.h>
 #include <stdarg.h>

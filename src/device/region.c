@@ -9,8 +9,8 @@ static int add_area(struct r3_device_region *reg, uint64_t off, uint64_t len)
 {
 	uint64_t end;
 
-	if (!r3_is_aligned(off | len, R3_PAGE_SIZE) || !r3_add(off, len, &end) ||
-	    end > reg->size)
+	if (!r3_is_aligned(off | len, R3_PAGE_SIZE) ||
+	    !r3_add(off, len, &end) || end > reg->size)
 		return -EPROTO;
 	if (!len)
 		return 0; /* Linux says so when the MSI-X table fills a BAR */

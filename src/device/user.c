@@ -140,7 +140,8 @@ static int pick_io_fd(const uint8_t *reply, size_t got, uint64_t off,
 		if (!sub || r3_get_le32(sub->fd_index) >= fd_count)
 			return -EPROTO;
 		if (r3_get_le64(sub->offset) == off &&
-		    (r3_get_le64(sub->size) == size || !r3_get_le64(sub->size)) &&
+		    (r3_get_le64(sub->size) == size ||
+		     !r3_get_le64(sub->size)) &&
 		    r3_get_le32(sub->type) == VU_IO_EVENTFD &&
 		    !r3_get_le32(sub->flags)) {
 			int fd = fds[r3_get_le32(sub->fd_index)];
@@ -287,7 +288,8 @@ static int open_space(struct user *u)
 		.map = user_dma_map, .unmap = user_dma_unmap,
 	};
 	struct r3_space_limits limits = {
-		.page_sizes = u->peer.page_sizes & ~(uint64_t)(R3_PAGE_SIZE - 1),
+		.page_sizes = u->peer.page_sizes &
+			      ~(uint64_t)(R3_PAGE_SIZE - 1),
 		.max_maps = u->peer.max_maps,
 		.range_count = 1,
 		.ranges = { { 0, UINT64_MAX } },

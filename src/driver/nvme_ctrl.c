@@ -429,7 +429,8 @@ static unsigned poll_admin(struct nvme_ctrl *c, uint64_t now_ns)
 	unsigned n = 0;
 	int r = 0;
 
-	while (n < NVME_ADMIN_SIZE && (r = nvme_queue_next(&c->admin, &d)) > 0) {
+	while (n < NVME_ADMIN_SIZE &&
+	       (r = nvme_queue_next(&c->admin, &d)) > 0) {
 		nvme_admin_done(c, &d);
 		n++;
 	}

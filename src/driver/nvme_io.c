@@ -132,8 +132,9 @@ static void set_blocks(struct r3_nvme_sqe *e, uint64_t lba, uint32_t blocks)
 
 /* Copy through our own memory: PRPs can't describe the caller's. */
 static uint32_t bounce(struct nvme_ctrl *c, struct nvme_ioq *ioq,
-		       struct nvme_io *io, struct nvme_cmd *cmd, uint64_t prp[2],
-		       const struct nvme_prp_list *list, uint64_t max)
+		       struct nvme_io *io, struct nvme_cmd *cmd,
+		       uint64_t prp[2], const struct nvme_prp_list *list,
+		       uint64_t max)
 {
 	uint32_t len = (uint32_t)r3_min(max, NVME_BOUNCE_LEN);
 	unsigned i;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* nvme_mem.c - the memory that a controller's device reaches: queues, clients' */
+/* nvme_mem.c - memory that a controller's device reaches: queues, clients' */
 #include <sys/mman.h>
 #include <unistd.h>
 

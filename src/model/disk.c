@@ -66,7 +66,7 @@ static void advance(struct nvmc_req *r, size_t n)
 	memmove(r->iov, r->iov + at, r->count * sizeof(*r->iov));
 }
 
-/* ---- through io_uring --------------------------------------------------------- */
+/* ---- through io_uring ---------------------------------------------------- */
 
 /* For file systems without FALLOC_FL_ZERO_RANGE: up to 1 MiB of zeroes. */
 static void zero_pieces(struct disk *d, struct nvmc_req *r)
@@ -257,7 +257,7 @@ int disk_drain(struct disk *d, unsigned timeout_ms)
 	return 0;
 }
 
-/* ---- at once -------------------------------------------------------------------- */
+/* ---- at once ------------------------------------------------------------- */
 
 /* True: @r is done, or partly done and the rest may sleep. */
 static bool read_now(struct disk *d, struct nvmc_req *r)
@@ -294,7 +294,7 @@ static bool write_now(struct disk *d, struct nvmc_req *r)
 	return true;
 }
 
-/* ---- direct, from memory that the device below can't take ------------------------ */
+/* ---- direct, from memory that the device below can't take ---------------- */
 
 static bool is_direct_aligned(const struct nvmc_req *r)
 {
@@ -358,7 +358,7 @@ void disk_start(struct disk *d, struct nvmc_req *r)
 	queue(d, r);
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 /*
  * Direct writes belong to the device, not to the process that asked for

@@ -2,7 +2,7 @@
 /* nvmc_admin.c - admin commands: NVMe 1.4, 5 */
 #include "nvmc.h"
 
-/* ---- queues ----------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------- */
 
 static bool sq_exists(const struct nvmc *n, unsigned i)
 {
@@ -133,7 +133,7 @@ static uint16_t doorbell_config(struct nvmc *n, const struct r3_nvme_sqe *e)
 	return R3_NVME_SUCCESS;
 }
 
-/* ---- events ------------------------------------------------------------------ */
+/* ---- events -------------------------------------------------------------- */
 
 /* Answer a held request when there is something to tell (5.2). */
 static void tell_event(struct nvmc *n)
@@ -170,7 +170,7 @@ static bool async_event(struct nvmc *n, struct nvmc_req *r)
 	return false;
 }
 
-/* ---- abort -------------------------------------------------------------------- */
+/* ---- abort --------------------------------------------------------------- */
 
 /* Take a command that is not with the back end out and end it. */
 bool nvmc_cancel(struct nvmc *n, uint16_t sqid, uint16_t cid, uint16_t status)
@@ -213,7 +213,7 @@ static uint16_t abort_command(struct nvmc *n, const struct r3_nvme_sqe *e,
 	return R3_NVME_SUCCESS;
 }
 
-/* ---- all of them ---------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 /* True: @r->status is the answer; false: it comes later. */
 static bool run(struct nvmc *n, const struct r3_nvme_sqe *e,

@@ -121,7 +121,7 @@ uint16_t nvmc_identify(struct nvmc *n, const struct r3_nvme_sqe *e)
 	return nvmc_reply(n, e, &u, sizeof(u));
 }
 
-/* ---- log pages (5.14) --------------------------------------------------------- */
+/* ---- log pages (5.14) ---------------------------------------------------- */
 
 void nvmc_log_error(struct nvmc *n, const struct nvmc_req *r, uint64_t lba)
 {
@@ -208,7 +208,7 @@ uint16_t nvmc_get_log(struct nvmc *n, const struct r3_nvme_sqe *e)
 	return nvmc_reply(n, e, page + off, r3_min(len, have - off));
 }
 
-/* ---- features (5.21.1) ---------------------------------------------------------- */
+/* ---- features (5.21.1) --------------------------------------------------- */
 
 #define CHANGEABLE 4u
 
@@ -285,8 +285,8 @@ uint16_t nvmc_features(struct nvmc *n, const struct r3_nvme_sqe *e,
 	if (select > 3)
 		return R3_NVME_INVALID_FIELD | R3_NVME_STATUS_DNR;
 	plain = plain_feature(n, fid, dw11, &mask);
-	if (!plain && fid != R3_NVME_FEAT_VECTOR && fid != R3_NVME_FEAT_QUEUES &&
-	    fid != R3_NVME_FEAT_POWER)
+	if (!plain && fid != R3_NVME_FEAT_VECTOR &&
+	    fid != R3_NVME_FEAT_QUEUES && fid != R3_NVME_FEAT_POWER)
 		return R3_NVME_INVALID_FIELD | R3_NVME_STATUS_DNR;
 	if (select == 3) {
 		*dw0 = fid == R3_NVME_FEAT_POWER ? 0 : CHANGEABLE;

@@ -236,7 +236,7 @@ void nvmc_done(struct nvmc *n, struct nvmc_req *r, uint16_t status)
 	nvmc_post(n, r);
 }
 
-/* ---- deletion -------------------------------------------------------------- */
+/* ---- deletion ------------------------------------------------------------ */
 
 static void sq_drained(struct nvmc *n, unsigned sqid)
 {
@@ -279,7 +279,7 @@ bool nvmc_delete_sq(struct nvmc *n, unsigned sqid, struct nvmc_req *r)
 	return true;
 }
 
-/* ---- rounds ----------------------------------------------------------------- */
+/* ---- rounds -------------------------------------------------------------- */
 
 static void take(struct nvmc *n, unsigned i, struct nvmc_req *r)
 {

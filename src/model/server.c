@@ -41,7 +41,7 @@ static void say(const struct model *m, enum r3_level level, const char *what)
 	r3_log(level, "model/nvme", r3_server_name(m->server), "%s", what);
 }
 
-/* ---- the controller's world ------------------------------------------------------- */
+/* ---- the controller's world ---------------------------------------------- */
 
 static bool holds(const struct r3_region *reg, uint64_t addr, uint64_t len,
 		  int prot)
@@ -104,7 +104,7 @@ static void drain(struct model *m)
 	_exit(1);
 }
 
-/* ---- vfio-user ------------------------------------------------------------------- */
+/* ---- vfio-user ----------------------------------------------------------- */
 
 static int on_access(void *ctx, unsigned region, uint64_t off, void *data,
 		     size_t len, bool write)
@@ -245,7 +245,7 @@ static int build_device(struct model *m, unsigned queues)
 	return r3_vfu_new(&m->vfu, m->loop, &desc, &vfu_ops, m);
 }
 
-/* ---- the loop ----------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------ */
 
 static unsigned on_poll(void *arg)
 {
@@ -283,7 +283,7 @@ static void on_wake(void *arg, uint32_t events)
 	(void)events;
 }
 
-/* ---- keys --------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 static bool inject_number(const char *word, const char *name, uint64_t *out)
 {
@@ -373,7 +373,7 @@ static int read_conf(struct model *m, struct nvmc_conf *conf)
 	return err;
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static int open_disk(struct model *m)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* read_refer.c - servers that others name: found, in no circle, reached where */
+/* read_refer.c - servers that others name: found, in no circle, reached */
 #include <stdlib.h>
 
 #include "near.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* read_server.c - a server's section: its type, and the values its spec names */
+/* read_server.c - a server's section: its type, and what its spec asks for */
 #include <ctype.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -55,7 +55,7 @@ static void read_proc(pid_t pid, const char *file, char *text, size_t room)
 }
 
 /* Stopped, or looked at by a debugger: silent on purpose.  Or it wants to run
- * and hardly could: a machine with too much to do is not helped by a restart. */
+ * and hardly could: a machine with too much to do gains nothing from it. */
 static bool is_excused(const struct sup_server *s, uint64_t ran_ns)
 {
 	char text[1024], *p;
@@ -402,7 +402,8 @@ static bool uses(const struct sup_server *user, const struct sup_server *s)
 	for (unsigned i = 0; i < user->plan->opt_count; i++) {
 		const struct r3_node_opt *o = &user->plan->opts[i];
 
-		if (o->kind == R3_NODE_SOCKET && listens_at(s, sup_socket_path(o)))
+		if (o->kind == R3_NODE_SOCKET &&
+		    listens_at(s, sup_socket_path(o)))
 			return true;
 	}
 	return false;

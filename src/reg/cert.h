@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cert.h - the certificates of data/reg/certs, put in by the build (embed.py) */
+/* cert.h - the certificates of data/reg/certs, put in by embed.py */
 #ifndef REG_CERT_H
 #define REG_CERT_H
 

@@ -267,7 +267,7 @@ struct r3_reg_answer r3_reg_judge(const struct r3_reg_channel *ch,
 	return a;
 }
 
-/* ---- blocks of 802.11 ------------------------------------------------------ */
+/* ---- blocks of 802.11 ---------------------------------------------------- */
 
 /* Lowest channels of the runs in which blocks of 40 to 320 MHz are counted. */
 static const struct {

@@ -82,7 +82,8 @@ bool conf_country(const char *value, struct r3_reg_place at, char out[3],
 			 "'%.20s' is no country code", value);
 		return false;
 	}
-	if (islower((unsigned char)value[0]) || islower((unsigned char)value[1]))
+	if (islower((unsigned char)value[0]) ||
+	    islower((unsigned char)value[1]))
 		conf_say(f, R3_REG_WARNING, at, "write it in capitals",
 			 "country code '%s' is in small letters, which some drivers refuse",
 			 value);
@@ -130,7 +131,8 @@ static bool make_40(struct conf_radio *r, struct r3_reg_findings *f)
 	if (!r->ht40 && two)
 		r->ht40 = d->control_khz <= 2432000 ? 1 : -1;
 	if (two) {
-		d->center1_khz = d->control_khz + (r->ht40 < 0 ? -10000 : 10000);
+		d->center1_khz = d->control_khz +
+				 (r->ht40 < 0 ? -10000 : 10000);
 		return true;
 	}
 	if (r3_reg_chandef_make(d->control_khz, R3_REG_W40, 0, &pair)) {
@@ -217,7 +219,7 @@ bool conf_resolve(struct conf_radio *r, struct r3_reg_findings *f)
 	return true;
 }
 
-/* ---- the whole file -------------------------------------------------------- */
+/* ---- the whole file ------------------------------------------------------ */
 
 static bool has_line(const char *text, size_t len, const char *word)
 {

@@ -41,7 +41,7 @@ struct conf_radio {
 	const char *need_seg;	/* the key that must name the centre */
 };
 
-/* Work out the chandef; findings where it makes none.  True: it may be added. */
+/* Work out the chandef; findings where there is none.  True: may be added. */
 bool conf_resolve(struct conf_radio *r, struct r3_reg_findings *f);
 void conf_add(struct r3_reg_conf *out, const struct r3_reg_net *net,
 	      struct r3_reg_findings *f);

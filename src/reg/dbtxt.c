@@ -235,7 +235,7 @@ static const struct txt_named *named(const struct txt_named *v, unsigned n,
 	return NULL;
 }
 
-/* ---- a country's lines ---------------------------------------------------- */
+/* ---- a country's lines --------------------------------------------------- */
 
 static int item_band(struct txt *t, struct txt_rule *r)
 {
@@ -482,7 +482,7 @@ static int country_line(struct txt *t)
 	return 0;
 }
 
-/* ---- WMM, named bands and powers ------------------------------------------ */
+/* ---- WMM, named bands and powers ----------------------------------------- */
 
 static int wmm_line(struct txt *t)
 {
@@ -594,7 +594,7 @@ static int power_line(struct txt *t)
 	return err;
 }
 
-/* ---- the file -------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------ */
 
 static int parse_line(struct txt *t)
 {

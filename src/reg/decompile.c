@@ -28,7 +28,8 @@ static void put_power(FILE *out, uint32_t mbm)
 	double mw = round(pow(10, mbm / 1000.0));
 	char text[16];
 
-	if (mbm % 100 && mw >= 1 && mw <= MW_MAX && txt_mbm(txt_mw(mw)) == mbm) {
+	if (mbm % 100 && mw >= 1 && mw <= MW_MAX &&
+	    txt_mbm(txt_mw(mw)) == mbm) {
 		fprintf(out, "%.0f mW", mw);
 		return;
 	}

@@ -2,10 +2,10 @@
 /*
  * sig.c - who signed a database: detached PKCS#7 against trusted certificates
  *
- * The signer is looked up among the trusted certificates, never among the file's
- * ones; one inside must be the very same.  Validity dates are not looked at, as
- * in the kernel: a database must stay usable after its signer's certificate
- * ran out.
+ * The signer is looked up among the trusted certificates, never among the
+ * file's ones; one inside must be the very same.  Validity dates are not looked
+ * at, as in the kernel: a database must stay usable after its signer's
+ * certificate ran out.
  */
 #include <dirent.h>
 #include <openssl/err.h>
@@ -192,7 +192,8 @@ static void name_signer(PKCS7 *p7, STACK_OF(X509) *certs, char *out,
 
 /*
  * Parts that no signature covers must be as they always are, or a changed byte
- * there would go unnoticed: one signer, sha256 and RSA, nothing but trusted certificates added, DER.
+ * there would go unnoticed: one signer, sha256 and RSA, nothing but trusted
+ * certificates added, DER.
  */
 static bool alg_is(const X509_ALGOR *alg, int a, int b)
 {

@@ -163,7 +163,7 @@ static void radar(struct r3_reg_sim *s, const struct r3_reg_chandef *def)
 	}
 }
 
-/* ---- stations that move ------------------------------------------------------ */
+/* ---- stations that move -------------------------------------------------- */
 
 static double distance(const struct r3_reg_sim *s, const struct sim_radio *r,
 		       const struct sim_network *n)
@@ -207,7 +207,7 @@ static void join(struct r3_reg_sim *s, unsigned i, unsigned n)
 	hint(s, &ev, r->name);
 }
 
-/* Networks that came into range are heard; the nearest that may be is joined. */
+/* Networks that came into range are heard; the nearest allowed is joined. */
 static void look_around(struct r3_reg_sim *s, unsigned i)
 {
 	struct sim_radio *r = &s->radio[i];
@@ -236,7 +236,7 @@ static void look_around(struct r3_reg_sim *s, unsigned i)
 		join(s, i, (unsigned)best);
 }
 
-/* ---- the clock ------------------------------------------------------------------ */
+/* ---- the clock ----------------------------------------------------------- */
 
 static void scripted(struct r3_reg_sim *s, const struct sim_event *e)
 {

@@ -28,7 +28,7 @@ static bool range_to_pages(struct r3_space_range *r, uint64_t page)
 	end = r3_align_down(r->last + 1, page);
 	if (r->last != UINT64_MAX && end <= r->first)
 		return false;
-	/* A region's end must be a number, so the very last page is not used. */
+	/* A region's end must be a number: the very last page is not used. */
 	r->last = (r->last == UINT64_MAX ? UINT64_MAX - page + 1 : end) - 1;
 	return r->first <= r->last;
 }

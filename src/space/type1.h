@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* type1.h - what the kernel says of an IOMMU, as a parser that tests can call */
+/* type1.h - what the kernel says of an IOMMU: a parser that tests can call */
 #ifndef SPACE_TYPE1_H
 #define SPACE_TYPE1_H
 

@@ -58,7 +58,7 @@ static int see_entry(void *arg, const struct r3_btrfs_dirent *e)
 	return 0;
 }
 
-/* A stream that takes a megabyte: an image may hold one extent in many files. */
+/* A stream that takes a megabyte: many files may have one extent. */
 static ssize_t take_some(void *cookie, const char *buf, size_t len)
 {
 	size_t *taken = cookie;

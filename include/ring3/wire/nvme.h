@@ -362,7 +362,7 @@ struct r3_nvme_lbaf {
 
 struct r3_nvme_id_ns {
 	r3_le64 nsze, ncap, nuse; /* blocks */
-	uint8_t nsfeat;		  /* bit 0: thin; bit 4: the optimal I/O fields */
+	uint8_t nsfeat;		  /* bit 0: thin; bit 4: optimal I/O fields */
 	uint8_t nlbaf;		  /* 0's based */
 	uint8_t flbas;		  /* 3:0 index of lbaf in use */
 	uint8_t mc, dpc, dps;

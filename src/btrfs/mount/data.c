@@ -49,7 +49,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	if (!err && m->kill_sgid)
 		err = change_kill(req, mount_inode(m, ino));
 	mount_dirty(m);
-	/* of many writes that fail, the last one's error is what fsync(2) has */
+	/* of many writes that fail, fsync(2) has the last one's error */
 	if (err && m->failed)
 		err = -mount_write_err(m);
 	if (err)

@@ -57,7 +57,7 @@ static int unmount(const char *dir, bool lazy)
 	return errno == EPERM ? run_fusermount(dir, lazy) : -errno;
 }
 
-/* ---- what is mounted -------------------------------------------------------*/
+/* ---- what is mounted ----------------------------------------------------- */
 
 /* \040 and the like, as /proc/self/mountinfo writes blanks. */
 static void unescape(char *s)

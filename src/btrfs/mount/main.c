@@ -212,8 +212,8 @@ static void close_volume(struct mount *m)
 
 /* ---- mounting -------------------------------------------------------------*/
 
-/* For builds with AddressSanitizer: the one that looks for leaks stops and reads
- * other processes, which the sandbox forbids, and then tries for ever. */
+/* For builds with AddressSanitizer: the one that looks for leaks stops and
+ * reads other processes, which the sandbox forbids, and then tries for ever. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

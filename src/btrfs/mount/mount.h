@@ -52,7 +52,7 @@ struct mount_args {
 	bool readonly, foreground;
 };
 
-/* ---- the inodes that the kernel knows (node.c) ---------------------------- */
+/* ---- the inodes that the kernel knows (node.c) --------------------------- */
 
 struct node {
 	struct r3_btrfs_inode in;
@@ -85,7 +85,7 @@ struct node *nodes_at(const struct nodes *n, fuse_ino_t ino);
 /* All stubs of a subvolume have one inode number: tell them apart. */
 uint64_t nodes_stub(struct r3_btrfs_inode dir, const char *name, size_t len);
 
-/* ---- the mount ------------------------------------------------------------ */
+/* ---- the mount ----------------------------------------------------------- */
 
 /* Who waits for a commit: fsync, or an ioctl, whose reply is another. */
 struct waiter {
@@ -121,7 +121,7 @@ struct mount {
 	fuse_ino_t victim; /* in use, and losing its last name; or 0 */
 
 	/* wire.c */
-	bool kill_offered, kill_sgid; /* the request takes setuid, setgid away */
+	bool kill_offered, kill_sgid; /* the request takes these bits away */
 	uint64_t init_unique;
 
 	/* commits (serve.c) */
@@ -207,7 +207,7 @@ void flush_then_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino,
 void look_seek(struct mount *m, fuse_req_t req, fuse_ino_t ino, off_t off,
 	       int whence);
 
-/* ---- operations ----------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------- */
 
 struct r3_btrfs_inode mount_inode(const struct mount *m, fuse_ino_t ino);
 /* What stat(2) shows. */

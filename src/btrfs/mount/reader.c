@@ -2,10 +2,10 @@
 /*
  * reader.c - the thread that reads requests and answers them
  *
- * It sleeps in read(2) on the FUSE device.  A loop that waits for several things
- * needs a system call more for each request, and wakes slower: a tenth of the
- * server's time.  What else there is to do, timers and signals, has the main
- * thread (serve.c); mount.lock lets one of them at the volume.
+ * It sleeps in read(2) on the FUSE device.  A loop that waits for several
+ * things needs a system call more for each request, and wakes slower: a tenth
+ * of the server's time.  What else there is to do, timers and signals, has the
+ * main thread (serve.c); mount.lock lets one of them at the volume.
  */
 #include <fcntl.h>
 #include <unistd.h>

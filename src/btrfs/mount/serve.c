@@ -280,8 +280,8 @@ static int catch_signals(struct mount *m, struct signals *s)
 			     s);
 }
 
-/* The image is open and the mount made: no right is needed any more.  libseccomp
- * is for one thread at a time. */
+/* The image is open and the mount made: no right is needed any more.
+ * libseccomp is for one thread at a time. */
 int mount_drop_rights(const struct mount *m)
 {
 	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;

@@ -53,7 +53,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* ---- the keeper's two halves ---------------------------------------------- */
+/* ---- the keeper's two halves --------------------------------------------- */
 
 static void tell(char verb, const char *name, int fd)
 {
@@ -141,7 +141,7 @@ static void hear(void)
 	}
 }
 
-/* ---- the back end --------------------------------------------------------- */
+/* ---- the back end -------------------------------------------------------- */
 
 static void accept_one(void *arg, uint32_t events)
 {
@@ -201,7 +201,7 @@ static pid_t spawn(bool resume)
 	return pid;
 }
 
-/* ---- the client ----------------------------------------------------------- */
+/* ---- the client ---------------------------------------------------------- */
 
 static int client(bool packed)
 {

@@ -77,7 +77,7 @@ static void end(int signal)
 	ending = 1;
 }
 
-/* ---- random numbers and contents ------------------------------------------------ */
+/* ---- random numbers and contents ----------------------------------------- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -149,7 +149,7 @@ static void check(const uint8_t *p, uint64_t sector)
 			differs(p, sector, 0) < 0 ? " (zeroes)" : "");
 }
 
-/* ---- requests ---------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 static bool is_free(uint64_t sector, uint64_t count)
 {

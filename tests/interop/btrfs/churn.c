@@ -71,7 +71,7 @@ static void scribble(size_t len)
 	}
 }
 
-/* ---- references ----------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------- */
 
 static struct r3_btrfs_inode any_file(void)
 {
@@ -161,7 +161,7 @@ static void unshare(void)
 	}
 }
 
-/* ---- space ---------------------------------------------------------------- */
+/* ---- space --------------------------------------------------------------- */
 
 static void remove_every(const char *fmt, unsigned n, unsigned from,
 			 unsigned step)

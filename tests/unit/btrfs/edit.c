@@ -144,7 +144,7 @@ static void snapshots_16k(void **state)
 	random_snapshots(16384, "snapshots_16k");
 }
 
-/* ---- runs of items without data ------------------------------------------- */
+/* ---- runs of items without data ------------------------------------------ */
 
 enum { EMPTY = 3000, RUN = 700 };
 

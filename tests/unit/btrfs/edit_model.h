@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * edit_model.h - an image in memory whose trees are changed at random, and a model
+ * edit_model.h - an image whose trees are changed at random, and a model
  *
- * The items are extended attributes of a subvolume's root directory, or of files
- * in it: real ones, so that every checker knows them.  With a folder as argument
- * the images are left there, for btrfs check (tests/interop/btrfs/edit.py); a
- * second argument is a seed.
+ * The items are extended attributes of a subvolume's root directory, or of
+ * files in it: real ones, so that every checker knows them.  With a folder as
+ * argument the images are left there, for btrfs check
+ * (tests/interop/btrfs/edit.py); a second argument is a seed.
  */
 #ifndef TEST_BTRFS_EDIT_MODEL_H
 #define TEST_BTRFS_EDIT_MODEL_H
@@ -311,7 +311,7 @@ static inline void delete_all(struct vol *v, struct model *m)
 	assert_int_equal(tree->root->level, 0);
 }
 
-/* ---- files and snapshots -------------------------------------------------- */
+/* ---- files and snapshots ------------------------------------------------- */
 
 static inline void make_files(char *dir)
 {

@@ -69,7 +69,7 @@ static void may(struct world *w, int err)
 		ok(w, err);
 }
 
-/* ---- the volume ------------------------------------------------------------ */
+/* ---- the volume ---------------------------------------------------------- */
 
 static void open_world(struct world *w)
 {
@@ -136,7 +136,7 @@ static void check_world(struct world *w)
 			 (unsigned long long)w->seed);
 }
 
-/* ---- files ----------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------- */
 
 static struct subvol *any_subvol(struct world *w)
 {
@@ -237,7 +237,7 @@ static void op_unlink(struct world *w)
 	may(w, r3_btrfs_unlink(w->fs, root, name, strlen(name)));
 }
 
-/* ---- subvolumes and groups ------------------------------------------------- */
+/* ---- subvolumes and groups ----------------------------------------------- */
 
 static uint64_t any_group(struct world *w)
 {
@@ -359,7 +359,7 @@ static void run(uint64_t seed)
 	free_world(w);
 }
 
-/* ---- limits ---------------------------------------------------------------- */
+/* ---- limits -------------------------------------------------------------- */
 
 #define KIB UINT64_C(1024)
 #define G1 R3_BTRFS_QGROUP(1, 1)

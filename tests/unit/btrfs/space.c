@@ -58,7 +58,7 @@ static void ok_(struct world *w, int err, const char *what)
 }
 #define ok(w, call) ok_(w, call, #call)
 
-/* ---- the model ------------------------------------------------------------ */
+/* ---- the model ----------------------------------------------------------- */
 
 static void mark(struct world *w, uint64_t start, uint64_t len,
 		 enum state from, enum state to)
@@ -152,7 +152,7 @@ static void no_problems(struct world *w)
 	assert_int_equal(r.problems, 0);
 }
 
-/* ---- comparing ------------------------------------------------------------ */
+/* ---- comparing ----------------------------------------------------------- */
 
 static int ref_cmp(const void *pa, const void *pb)
 {
@@ -259,7 +259,7 @@ static unsigned compare(struct world *w)
 	return keyed;
 }
 
-/* ---- steps ---------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------- */
 
 static void come(struct world *w, struct extent *x)
 {

@@ -7,7 +7,7 @@
  */
 #include "session.h"
 
-/* ---- single messages ------------------------------------------------------ */
+/* ---- single messages ----------------------------------------------------- */
 
 enum at { NEW, READY, RUNNING };
 
@@ -200,7 +200,7 @@ static void one_message_each(void **state)
 	}
 }
 
-/* ---- the stream ----------------------------------------------------------- */
+/* ---- the stream ---------------------------------------------------------- */
 
 static void byte_by_byte(void **state)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* loopback.c - a small emulated device behind a vfio-user server, in a thread */
+/* loopback.c - a small device behind a vfio-user server, in a thread */
 #include <sys/epoll.h>
 #include <sys/mman.h>
 

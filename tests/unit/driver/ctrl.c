@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ctrl.c - a controller's life and its requests, against good and bad devices */
+/* ctrl.c - a controller's life and requests, against good and bad devices */
 #include "test.h"
 #include "double.h"
 

@@ -37,7 +37,7 @@ static struct r3_nvme_sqe admin(uint8_t opcode, uint32_t dw10, uint32_t dw11)
 	};
 }
 
-/* ---- registers ----------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static void capabilities(void **state)
 {
@@ -170,7 +170,7 @@ static void odd_accesses(void **state)
 	host_fini(&h);
 }
 
-/* ---- admin ------------------------------------------------------------------------ */
+/* ---- admin --------------------------------------------------------------- */
 
 static void identify(void **state)
 {
@@ -346,7 +346,7 @@ static void events(void **state)
 	done(h);
 }
 
-/* ---- I/O ------------------------------------------------------------------------------ */
+/* ---- I/O ----------------------------------------------------------------- */
 
 static void io_commands(void **state)
 {
@@ -548,7 +548,7 @@ static void errors_pass_through(void **state)
 	done(h);
 }
 
-/* ---- shadow doorbells ----------------------------------------------------------------- */
+/* ---- shadow doorbells ---------------------------------------------------- */
 
 static void shadow_doorbells(void **state)
 {
@@ -660,7 +660,7 @@ static void memory_goes_and_comes(void **state)
 	done(h);
 }
 
-/* ---- wrong on purpose --------------------------------------------------------------- */
+/* ---- wrong on purpose ---------------------------------------------------- */
 
 static void injected(void **state)
 {

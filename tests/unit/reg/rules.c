@@ -160,7 +160,7 @@ static void order_does_not_matter(void **state)
 	r3_reg_db_free(db);
 }
 
-/* ---- hints ------------------------------------------------------------------- */
+/* ---- hints --------------------------------------------------------------- */
 
 #define U(cc) { .kind = R3_REG_EV_USER, .alpha2 = cc }
 #define D(r, cc) { .kind = R3_REG_EV_DRIVER, .radio = r, .alpha2 = cc }
@@ -295,7 +295,7 @@ static void refuses_nonsense(void **state)
 	r3_reg_db_free(db);
 }
 
-/* ---- radar --------------------------------------------------------------------- */
+/* ---- radar --------------------------------------------------------------- */
 
 static void radar_in_virtual_time(void **state)
 {
