@@ -89,4 +89,17 @@ unsigned blk_poll(struct blk *b, uint64_t now_ns);
 bool blk_arm(struct blk *b);
 void blk_disarm(struct blk *b);
 
+/* ---- blk_queue.c --------------------------------------------------------- */
+
+/* Requests from the client: how many, or -EPROTO, its end. */
+int blk_queue_take(struct blk_queue *q, uint64_t now_ns);
+/* Before the sleep: true when there are some. */
+bool blk_queue_arm(struct blk_queue *q);
+/* With what the last life left undone. */
+int blk_queue_start(struct blk_queue *q, struct r3_vq_device *vq);
+/* Its memory goes: waits, at most 2 s, until the device has nothing of it. */
+void blk_queue_stop(struct blk_queue *q);
+/* The next of the requests that are done one at a time, if it is its turn. */
+void blk_next_suspect(struct blk *b, uint64_t now_ns);
+
 #endif

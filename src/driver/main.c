@@ -12,7 +12,6 @@
 #include "ring3/log.h"
 #include "blk.h"
 
-#define PART	    "driver/nvme"
 #define REPLY_MS    1000 /* of a vfio-user server, in one turn of the loop */
 #define START_MS    60000
 #define TICK_MS	    100 /* while all is well */
@@ -61,7 +60,7 @@ static void report_faults(struct driver *d)
 
 	for (unsigned i = 0; i < FAULTS_MAX && d->kmsg >= 0 &&
 			     r3_dma_log_next(d->kmsg, &f) > 0; i++)
-		r3_log(R3_WARN, PART, name_of(d), "DMA outside the space, "
+		r3_log(R3_WARN, NVME_PART, name_of(d), "DMA outside the space, "
 		       "blocked device=%s addr=0x%llx direction=%s", f.device,
 		       (unsigned long long)f.addr, f.write ? "write" : "read");
 }
@@ -97,7 +96,7 @@ static void device_event(void *arg, uint32_t events)
 	tick(arg);
 }
 
-/* With several requests under way client and device both have something to do. */
+/* With several requests under way both sides have something to do. */
 static enum r3_loop_peer turn_of(const struct driver *d)
 {
 	unsigned n = nvme_in_flight(&d->ctrl, 2);
@@ -180,8 +179,8 @@ static void reopened(void *arg, int fd)
 		err = attach(d, dev);
 	}
 	if (err) {
-		r3_log(R3_INFO, PART, name_of(d), "device not back yet: %s",
-		       strerror(-err));
+		r3_log(R3_INFO, NVME_PART, name_of(d),
+		       "device not back yet: %s", strerror(-err));
 		r3_timer_set(d->loop, &d->retry, AGAIN_MS * R3_NS_PER_MS,
 			     reopen, d);
 		return;
@@ -197,7 +196,7 @@ static void reopen(void *arg)
 	int err = r3_server_reopen(d->server, "device", reopened, d);
 
 	if (err && err != -EALREADY)
-		r3_log(R3_ERROR, PART, name_of(d),
+		r3_log(R3_ERROR, NVME_PART, name_of(d),
 		       "can't ask for the device again: %s; restart this "
 		       "server", strerror(-err));
 }
@@ -212,8 +211,8 @@ static void lost(void *arg)
 	d->gone = true;
 	r3_server_status(d->server, "waiting for its device");
 	if (d->vfio)
-		r3_log(R3_ERROR, PART, name_of(d), "the device is gone; bind "
-		       "it to vfio-pci again and restart this server");
+		r3_log(R3_ERROR, NVME_PART, name_of(d), "the device is gone; "
+		       "bind it to vfio-pci again and restart this server");
 	else if (d->up)
 		r3_timer_set(d->loop, &d->retry, 0, reopen, d);
 }
@@ -228,7 +227,7 @@ static void ready(void *arg)
 					      R3_MIB), d->ctrl.queue_count,
 			 d->ctrl.dbbuf ? ", doorbell buffer" : "");
 	if (d->gone || d->resets != d->ctrl.counts.resets)
-		r3_log(R3_INFO, PART, name_of(d), "device is back");
+		r3_log(R3_INFO, NVME_PART, name_of(d), "device is back");
 	d->gone = false;
 	d->resets = d->ctrl.counts.resets;
 }
@@ -306,7 +305,7 @@ static int bring_up(struct driver *d)
 			 err == -EPIPE))
 		err = wait_for_another(d);
 	if (err)
-		r3_log(R3_ERROR, PART, name_of(d),
+		r3_log(R3_ERROR, NVME_PART, name_of(d),
 		       "the controller did not come up: %s (%s)",
 		       d->ctrl.why ? d->ctrl.why : "it can't be reached",
 		       strerror(-err));
@@ -365,7 +364,7 @@ int main(int argc, char **argv)
 	d.loop = r3_server_loop(d.server);
 	err = start(&d);
 	if (err) {
-		r3_log(R3_ERROR, PART, name_of(&d), "can't start: %s",
+		r3_log(R3_ERROR, NVME_PART, name_of(&d), "can't start: %s",
 		       strerror(-err));
 		return 1;
 	}

@@ -27,6 +27,7 @@
 #include "nvme_prp.h"
 #include "nvme_queue.h"
 
+#define NVME_PART	   "driver/nvme" /* in the log */
 #define NVME_QUEUES_MAX	   16
 #define NVME_LIST_ENTRIES  64 /* of a command's PRP list: 256 KiB and a bit */
 #define NVME_TRANSFER_MAX  (NVME_LIST_ENTRIES * NVME_PAGE)

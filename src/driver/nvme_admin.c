@@ -228,7 +228,7 @@ void nvme_admin_done(struct nvme_ctrl *c, const struct nvme_done *d)
 	if (w->kind != ABORT && c->admin_waiting)
 		c->admin_waiting--;
 	if (d->status && w->failed) {
-		r3_log(R3_WARN, "driver/nvme", c->conf.name, "%s: status=0x%x",
+		r3_log(R3_WARN, NVME_PART, c->conf.name, "%s: status=0x%x",
 		       w->failed, d->status);
 		fail(c, w->failed);
 		return;

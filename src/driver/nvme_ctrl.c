@@ -10,7 +10,6 @@
 #include "ring3/loop.h"
 #include "nvme_admin.h"
 
-#define PART	    "driver/nvme"
 #define TO_UNIT_MS  500	  /* of CAP.TO */
 #define READY_MIN_MS 1000 /* even when CAP.TO says less */
 #define READY_MAX_MS 120000
@@ -129,7 +128,7 @@ static void close_device(struct nvme_ctrl *c)
 static void lose(struct nvme_ctrl *c, const char *why)
 {
 	c->why = why;
-	r3_log(R3_WARN, PART, c->conf.name,
+	r3_log(R3_WARN, NVME_PART, c->conf.name,
 	       "device lost: %s; waiting for it to come back", why);
 	if (c->conf.lost)
 		c->conf.lost(c->conf.arg);
@@ -195,7 +194,7 @@ void nvme_ctrl_reset(struct nvme_ctrl *c, const char *why, uint64_t now_ns)
 	c->why = why;
 	c->counts.resets++;
 	if (++c->attempts > NVME_ATTEMPTS) {
-		r3_log(R3_ERROR, PART, c->conf.name,
+		r3_log(R3_ERROR, NVME_PART, c->conf.name,
 		       "device given up: %s; requests fail until it works "
 		       "again, next try in_ms=%u", why, PAUSE_MS);
 		enter(c, NVME_FAILED, now_ns, PAUSE_MS);
@@ -205,7 +204,7 @@ void nvme_ctrl_reset(struct nvme_ctrl *c, const char *why, uint64_t now_ns)
 			nvme_ioq_fail(c, &c->ioq[i], -EIO);
 		return;
 	}
-	r3_log(R3_WARN, PART, c->conf.name,
+	r3_log(R3_WARN, NVME_PART, c->conf.name,
 	       "%s; resetting the controller attempt=%u", why, c->attempts);
 	/* the second time the hard way, where there is one */
 	if (c->attempts > 1 && r3_device_info(c->dev)->can_reset)

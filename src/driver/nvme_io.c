@@ -332,7 +332,7 @@ static void finish(struct nvme_ctrl *c, struct nvme_ioq *ioq,
 	}
 	/* not one line for each: the 1st, 2nd, 4th, 8th ... */
 	if (io->status && r3_is_pow2(++c->counts.failed))
-		r3_log(R3_WARN, "driver/nvme", c->conf.name,
+		r3_log(R3_WARN, NVME_PART, c->conf.name,
 		       "the device failed a request: op=%u lba=%llu "
 		       "status=0x%x failed_so_far=%llu", io->op,
 		       (unsigned long long)io->lba, io->status,
