@@ -5,7 +5,6 @@ same result, and trees, extents' shape and quota numbers are equal in the end.
 
 diff.py [FIRST_SEED [SEEDS [COUNT]]]"""
 import difflib
-import json
 import os
 import subprocess
 import sys
@@ -30,13 +29,6 @@ def operations(*args):
     assert done.returncode == 0, \
         f"{args}: {done.stderr.decode()}{done.stdout[-500:].decode()}"
     return done.stdout.decode().splitlines()
-
-
-def groups(image):
-    """Quota numbers of subvolumes, by path; the order of ids is the same."""
-    lines = ring3("qgroup", "show", "--json", image).splitlines()
-    return {g["qgroup"]: (g["referenced"], g["exclusive"])
-            for g in map(json.loads, lines)}
 
 
 def view(k, image):
@@ -71,11 +63,11 @@ def one(k, seed, count, setup):
     run("btrfs", "check", "--check-data-csum", ours)
     ring3("check", "--data", "--qgroups", ours)
     kernel.compare(view(k, theirs), view(k, ours), f"seed {seed}")
-    before = groups(ours)
+    before = kernel.group_numbers(ours)
     root = k.mount(ours)
     kernel.rescan(root)
     k.umount()
-    after = groups(ours)
+    after = kernel.group_numbers(ours)
     assert before == after, f"seed {seed}: the kernel counts {after}, " \
         f"ring3 {before}"
     failed = sum(not line.endswith(": ok") for line in want)

@@ -7,6 +7,7 @@ at exit.
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -74,6 +75,12 @@ class Folder:
         where = where or self.mounts[-1]
         run(RING3, "btrfs", "unmount", where)
         self.mounts.remove(where)
+
+    def kill(self, image):
+        """The server dies; what is left of its mount goes."""
+        os.kill(processes(image)[1], signal.SIGKILL)
+        wait(lambda: not processes(image))
+        self.unmount()
 
     def close(self):
         for where in self.mounts:

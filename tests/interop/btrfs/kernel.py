@@ -6,6 +6,7 @@ Kernel.close() unmounts and removes all of it, whatever happened.
 """
 import atexit
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -23,6 +25,12 @@ import time
 BUILD = os.environ.get("MESON_BUILD_ROOT", "build")
 RING3 = os.path.join(BUILD, "ring3")
 IMAGE_MAX = 1 << 30
+SPARSE_MIN = 1 << 26    # a file that may be larger than what is in it
+LIBC = ctypes.CDLL(None, use_errno=True)
+NOREPLACE, EXCHANGE = 1, 2                  # renameat2(2)
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16    # fallocate(2)
+# At its time limit a test is told to end: what it mounted and made goes then.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def skip(reason):
@@ -42,6 +50,38 @@ def run(*cmd, ok=(0,), **kw):
 
 def ring3(*args, ok=(0,)):
     return run(RING3, "btrfs", *args, ok=ok)
+
+
+def check_libc(value):
+    if value < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return value
+
+
+def renameat2(old, new, flags):
+    at_fdcwd = -100
+    check_libc(LIBC.renameat2(at_fdcwd, os.fsencode(old), at_fdcwd,
+                              os.fsencode(new), flags))
+
+
+def fallocate(fd, mode, off, length):
+    check_libc(LIBC.fallocate(fd, mode, ctypes.c_long(off),
+                              ctypes.c_long(length)))
+
+
+def acl_bytes(*entries):
+    """(tag, permissions, id) as linux/posix_acl_xattr.h packs them."""
+    return struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", tag, perm, who & 0xffffffff)
+        for tag, perm, who in entries)
+
+
+def group_numbers(image):
+    """{group: (referenced, exclusive)} as ring3 shows them."""
+    lines = ring3("qgroup", "show", "--json", image).splitlines()
+    return {g["qgroup"]: (g["referenced"], g["exclusive"])
+            for g in map(json.loads, lines)}
 
 
 def rescan(root):
@@ -76,7 +116,7 @@ def own_mounts():
     """What this test mounts nobody else's new mount namespace gets a copy of:
     a copy would keep it mounted after an unmount here."""
     clone_newns = 0x20000
-    if not os.geteuid() and not ctypes.CDLL(None).unshare(clone_newns):
+    if not os.geteuid() and not LIBC.unshare(clone_newns):
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
@@ -143,6 +183,34 @@ class Kernel:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def content(path, size):
+    """A sum of what is read. Of a large file that of its blocks which are not
+    zeros, with their places: wherever its holes are."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as f:
+        if size < SPARSE_MIN:
+            while block := f.read(1 << 20):
+                digest.update(block)
+            return digest.hexdigest()
+        at = 0
+        while (at := next_data(f, at)) is not None:
+            block = os.pread(f.fileno(), 4096, at)
+            if block.strip(b"\0"):
+                digest.update(struct.pack("<Q", at) + block)
+            at += 4096
+    return digest.hexdigest()
+
+
+def next_data(f, at):
+    """The block, from one on, that has data; None behind the last."""
+    try:
+        return os.lseek(f.fileno(), at, os.SEEK_DATA) & ~4095
+    except OSError as e:
+        if e.errno != errno.ENXIO:
+            raise
+        return None
+
+
 def describe(path, st):
     """What a test compares of one inode."""
     kind = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFCHR: "c",
@@ -162,11 +230,7 @@ def describe(path, st):
     d["xattrs"] = {n: os.getxattr(path, n, follow_symlinks=False)
                    .hex() for n in names}
     if kind == "-":
-        digest = hashlib.sha256()
-        with open(path, "rb") as f:
-            while block := f.read(1 << 20):
-                digest.update(block)
-        d["sha256"] = digest.hexdigest()
+        d["sha256"] = content(path, st.st_size)
     return d
 
 
@@ -291,7 +355,8 @@ def fill(root, seed=1, scale=1.0):
 
 
 def reflink(src, dst):
-    run("cp", "--reflink=always", src, dst)
+    with open(src, "rb") as a, open(dst, "wb") as b:
+        fcntl.ioctl(b, 0x40049409, a.fileno())  # FICLONE
 
 
 def reflink_range(src, src_off, dst, dst_off, length):

@@ -7,7 +7,6 @@ mount_random.py [SEED [COUNT]].  Files stay open over their removal, two
 descriptors see one file, maps are written to.  In between the mount is made
 anew, and a read-only snapshot of it all, which has to stay as it is.
 """
-import ctypes
 import errno
 import mmap
 import os
@@ -19,17 +18,10 @@ import fuse
 import kernel
 from kernel import RING3, run
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 DATA = random.Random(7).randbytes(1 << 20)
 NAMES = ["a", "b", "c", "d", "e", "long" * 50, "\u00e4\u6587", "f", "g"]
 FILE_MAX = 1 << 20
 SNAP = "snap."
-
-
-def check(value):
-    if value < 0:
-        raise OSError(ctypes.get_errno(), "")
-    return value
 
 
 class World:
@@ -135,7 +127,7 @@ def truncate(fd, r):
 def allocate(fd, r):
     off, length = some_range(r)
     mode = r.choice([0, 1, 3, 3, 16, 17])
-    check(LIBC.fallocate(fd, mode, ctypes.c_long(off), ctypes.c_long(length)))
+    kernel.fallocate(fd, mode, off, length)
 
 
 @on_fd
@@ -244,8 +236,7 @@ def op_mknod(w, r):
 
 def op_rename(w, r):
     a, b = w.path(some_path(r)), w.path(some_path(r))
-    check(LIBC.renameat2(-100, a.encode(), -100, b.encode(),
-                         r.choice([0, 0, 0, 1, 2])))
+    kernel.renameat2(a, b, r.choice([0, 0, 0, 1, 2]))
 
 
 def op_lstat(w, r):

@@ -24,12 +24,6 @@ from kernel import RING3, run
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 
 
-def kill(f, image):
-    os.kill(fuse.processes(image)[1], signal.SIGKILL)
-    fuse.wait(lambda: not fuse.processes(image))
-    f.unmount()
-
-
 def judge(image):
     run(RING3, "btrfs", "check", "--data", image)
     if shutil.which("btrfs"):
@@ -57,7 +51,7 @@ def what_fsync_promised(f, k):
     os.fsync(folder)
     with open(root + "/d/lost", "wb"):
         pass
-    kill(f, image)
+    f.kill(image)
     for dead in (fd, folder):
         try:
             os.fsync(dead)
@@ -86,7 +80,7 @@ def without_a_name(f):
     os.write(fd, os.urandom(50 << 20))
     os.unlink(root + "/gone")
     os.fsync(fd)
-    kill(f, image)
+    f.kill(image)
     close_dead(fd)
     judge(image)
     root = f.mount(image)
@@ -107,7 +101,7 @@ def timer(f):
         count += 1
     before = count
     time.sleep(0.3)
-    kill(f, image)
+    f.kill(image)
     there = len(kernel.ring3("ls", image).splitlines())
     assert there > before // 10, (there, before)
     root = f.mount(image, "--sync-interval", "3600")
@@ -116,7 +110,7 @@ def timer(f):
     at = generation(image)
     time.sleep(0.5)
     assert generation(image) == at, "commits of nothing"
-    kill(f, image)
+    f.kill(image)
     judge(image)
     print("ok: timer")
 
@@ -216,7 +210,7 @@ def ioctls(f):
         os.mkdir(root + "/progs")
         run("btrfs", "filesystem", "sync", root)
         assert b"progs" in kernel.ring3("ls", image)
-    kill(f, image)
+    f.kill(image)
     judge(image)
     print("ok: ioctls")
 
@@ -288,7 +282,7 @@ def at_any_time(f, rounds=5):
                 [sys.executable, "-c", WORKER, root, who],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)))
         time.sleep(rnd.uniform(0.5, 1.5))
-        kill(f, image)
+        f.kill(image)
         promises = []
         for who, job in jobs:
             out = job.communicate()[0].split()

@@ -5,7 +5,6 @@
 cp, git, tar, rsync, make and gcc; system calls that they don't make, each
 beside what the kernel's tmpfs or Btrfs does.
 """
-import ctypes
 import errno
 import fcntl
 import mmap
@@ -17,11 +16,8 @@ import threading
 
 import fuse
 import kernel
-from kernel import RING3, run
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-NOREPLACE, EXCHANGE = 1, 2
-KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
+from kernel import (EXCHANGE, KEEP_SIZE, NOREPLACE, PUNCH_HOLE, RING3,
+                    ZERO_RANGE, acl_bytes, fallocate, renameat2, run)
 
 
 def fails(number, call, *args, **kw):
@@ -31,21 +27,6 @@ def fails(number, call, *args, **kw):
         assert e.errno == number, e
         return
     raise AssertionError(f"{call} does not fail")
-
-
-def check(value):
-    if value < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return value
-
-
-def rename2(a, b, flags):
-    check(LIBC.renameat2(-100, a.encode(), -100, b.encode(), flags))
-
-
-def fallocate(fd, mode, off, length):
-    check(LIBC.fallocate(fd, mode, ctypes.c_long(off), ctypes.c_long(length)))
 
 
 def put(path, data):
@@ -134,14 +115,14 @@ def names(root):
     d = root + "/names"
     os.mkdir(d)
     a, b = put(d + "/a", b"a"), put(d + "/b", b"b")
-    fails(errno.EEXIST, rename2, a, b, NOREPLACE)
-    rename2(a, b, EXCHANGE)
+    fails(errno.EEXIST, renameat2, a, b, NOREPLACE)
+    renameat2(a, b, EXCHANGE)
     assert get(a) == b"b" and get(b) == b"a"
-    rename2(a, d + "/c", NOREPLACE)
-    fails(errno.ENOENT, rename2, a, b, EXCHANGE)
+    renameat2(a, d + "/c", NOREPLACE)
+    fails(errno.ENOENT, renameat2, a, b, EXCHANGE)
     os.mkdir(d + "/dir")
     put(d + "/dir/in", b"")
-    rename2(d + "/dir", d + "/c", EXCHANGE)
+    renameat2(d + "/dir", d + "/c", EXCHANGE)
     assert os.listdir(d + "/c") == ["in"]
     fails(errno.ENOTEMPTY, os.rmdir, d + "/c")
     fails(errno.EISDIR, os.unlink, d + "/c")
@@ -370,15 +351,6 @@ def sugid_steps(root):
             step()
             seen.append(oct(os.stat(path).st_mode))
     return seen
-
-
-def acl_bytes(*entries):
-    """(tag, permissions, id) as linux/posix_acl_xattr.h packs them."""
-    out = (2).to_bytes(4, "little")
-    for tag, perm, who in entries:
-        out += tag.to_bytes(2, "little") + perm.to_bytes(2, "little")
-        out += (who & 0xffffffff).to_bytes(4, "little")
-    return out
 
 
 def acl_steps(root):

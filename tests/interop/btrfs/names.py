@@ -6,7 +6,6 @@ Random lists of operations on two images, one through a kernel mount and one
 through the library: results and trees must be equal.  Then what needs a crash,
 many links, or names of one hash.
 """
-import ctypes
 import errno
 import fcntl
 import json
@@ -16,13 +15,11 @@ import subprocess
 import sys
 import time
 
-from kernel import (BUILD, RING3, Kernel, compare, kernel_view, ring3, run,
-                    ring3_view)
+from kernel import (BUILD, EXCHANGE, NOREPLACE, RING3, Kernel, compare,
+                    kernel_view, renameat2, ring3, ring3_view, run)
 
 OPS = os.path.join(BUILD, "tests/interop/btrfs/names_ops")
-NOREPLACE, EXCHANGE = 1, 2
 CREATE, REPLACE = 1, 2
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def encode(op):
@@ -41,11 +38,6 @@ def library(image, ops):
                           stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr[-2000:]
     return [int(n) for n in done.stdout.split()]
-
-
-def renameat2(old, new, flags):
-    if libc.renameat2(-100, old, -100, new, flags):
-        raise OSError(ctypes.get_errno(), "renameat2")
 
 
 def by_kernel(root, op):

@@ -17,19 +17,10 @@ import sys
 import zlib
 
 import fuse
-from kernel import Kernel, RING3, fill, rescan, ring3, run
+from kernel import Kernel, RING3, fill, group_numbers, rescan, ring3, run
 
 STEPS = sys.argv[1]
 k = Kernel()
-
-
-def numbers(image):
-    """{group: (referenced, exclusive)} as ring3 shows them."""
-    groups = {}
-    for line in ring3("qgroup", "show", "--json", image).splitlines():
-        g = json.loads(line)
-        groups[g["qgroup"]] = (g["referenced"], g["exclusive"])
-    return groups
 
 
 def kernel_numbers(root):
@@ -52,7 +43,7 @@ def report(image):
 def judge(image, what):
     """The kernel takes the image as consistent, and a rescan changes nothing.
     On a copy: a mount writes."""
-    ours = numbers(image)
+    ours = group_numbers(image)
     ring3("check", "--qgroups", image)
     found = report(image)
     assert found.keys() == ours.keys(), f"{what}: btrfs check: {found}"
@@ -77,7 +68,7 @@ def judge(image, what):
 def step(image, name, **want):
     env = dict(os.environ, PACKED=k.path("packed"))
     run(STEPS, image, name, env=env)
-    groups = numbers(image)
+    groups = group_numbers(image)
     ids = {"A": "0/256", "B": "0/257", "S": "0/258", "T": "0/259",
            "S2": "0/259", "G": "1/1", "P": "1/100", "Q": "2/1",
            "top": "0/5"}
@@ -150,7 +141,7 @@ before = kernel_numbers(root)
 rescan(root)
 assert kernel_numbers(root) == before
 k.umount()
-assert numbers(image) == before
+assert group_numbers(image) == before
 
 # A subvolume that is being deleted counts until it is gone: we begin with it,
 # the kernel ends it.
@@ -168,7 +159,7 @@ ring3("quota", "enable", image)
 ring3("subvolume", "delete", "--no-clean", image, "S")
 for blocks in (1, 3, 9, 20):
     ring3("subvolume", "clean", "--blocks", str(blocks), image)
-    assert "0/257" in numbers(image), "cleaned too soon for this test"
+    assert "0/257" in group_numbers(image), "cleaned too soon for this test"
     # not btrfs check: it counts what S's blocks before drop_progress lead to
     ring3("check", "--qgroups", image)
 root = k.mount(image)

@@ -8,7 +8,6 @@ import random
 import resource
 import shutil
 import stat
-import subprocess
 
 import kernel
 from kernel import ring3, run
@@ -77,8 +76,9 @@ class Changer:
 
     def punch(self):
         off = self.rnd.randrange(20) * 4096
-        subprocess.run(["fallocate", "-p", "-o", str(off), "-l", "40960",
-                        self.file()], check=True)
+        with open(self.file(), "r+b") as f:
+            kernel.fallocate(f.fileno(), kernel.PUNCH_HOLE | kernel.KEEP_SIZE,
+                             off, 40960)
 
     def prealloc(self):
         with open(self.file(), "r+b") as f:
