@@ -64,6 +64,13 @@ case_is "a crashed kernel: 125"
 grep -q 'sysrq triggered crash' "$out/err"
 case_is "a crashed kernel: its last words are shown"
 
+[[ $(grep -c 'once more' "$out/err") == 0 ]]
+case_is "a crashed kernel: the command is not done twice"
+
+lab_run 125 --append rdinit=/nothing -- true &&
+	[[ $(grep -c 'once more' "$out/err") == 1 ]]
+case_is "a kernel that crashes before the command: once more, then 125"
+
 lab_run 125 --modules no-such-module -- true
 case_is "an unknown module: 125, at once"
 
