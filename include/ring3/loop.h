@@ -21,7 +21,7 @@ struct r3_watch {
 };
 
 struct r3_timer {
-	uint64_t at_ns;
+	uint64_t at_ns; /* when it is, or was, due */
 	void (*fn)(void *arg);
 	void *arg;
 	struct r3_timer *next, *prev; /* next == NULL: not armed */

@@ -217,8 +217,8 @@ static int report_start(const struct node_ref *ref, int err, json_t *status)
 	}
 	if (err == -EBUSY) {
 		fprintf(stderr, "ring3: node %s: a supervisor that does not "
-			"answer holds %s/lock; 'fuser -v' of that file tells "
-			"which\n", ref->name, ref->rundir);
+			"answer holds %s/lock; 'lslocks' tells which\n",
+			ref->name, ref->rundir);
 		return R3_EXIT_FAILED;
 	}
 	if (err) {

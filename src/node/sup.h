@@ -69,7 +69,6 @@ struct sup_server {
 	int control;
 	struct r3_watch control_watch;
 	struct r3_timer silent;
-	uint64_t silent_due_ns;
 	uint64_t beat_ns; /* its last sign of life; pauses don't count */
 	uint64_t beat_seen_ns; /* the same, when we last looked */
 	uint64_t ran_ns; /* the CPU time it had had soon after it */

@@ -101,7 +101,7 @@ static void silent(void *arg)
 {
 	struct sup_server *s = arg;
 	uint64_t ran = ran_ns_of(s), now = r3_now_ns();
-	uint64_t late = now - s->silent_due_ns;
+	uint64_t late = now - s->silent.at_ns;
 
 	sup_heard(s, 0);
 	now = r3_now_ns();
@@ -127,7 +127,6 @@ static void watch_silence(struct sup_server *s)
 
 	if (quiet < hang_ns(s))
 		in_ns = r3_min(in_ns, hang_ns(s) - quiet);
-	s->silent_due_ns = now + in_ns;
 	r3_timer_set(s->unit.sup->loop, &s->silent, in_ns, silent, s);
 }
 
