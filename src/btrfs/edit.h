@@ -11,8 +11,7 @@ enum { BTRFS_TREES_HASH = 4096 };
 struct btrfs_trans {
 	bool open;     /* an operation is */
 	bool edited;   /* and has changed something */
-	bool aborted;
-	int aborted_err; /* by what */
+	int aborted; /* by what, negative; 0: it is not */
 	struct r3_btrfs_why aborted_why;
 	bool super_changed; /* what only the super block says */
 	uint64_t born; /* counts new blocks and snapshots */

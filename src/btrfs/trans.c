@@ -139,7 +139,7 @@ void btrfs_trans_abort(struct r3_btrfs *fs, int err)
 	struct btrfs_trans *t = fs->trans;
 
 	if (!t->aborted) {
-		t->aborted_err = err;
+		t->aborted = err;
 		snprintf(t->aborted_why.text, sizeof(t->aborted_why.text),
 			 "%s", r3_btrfs_why_of(fs, err));
 	}
@@ -147,14 +147,13 @@ void btrfs_trans_abort(struct r3_btrfs *fs, int err)
 		btrfs_cache_forget(fs, fs->dirty[fs->dirty_count - 1]);
 	btrfs_trees_revert(fs);
 	fs->super = t->committed;
-	t->aborted = true;
 }
 
 const char *r3_btrfs_stopped(const struct r3_btrfs *fs, int *err)
 {
 	if (!fs->trans || !fs->trans->aborted)
 		return NULL;
-	*err = fs->trans->aborted_err;
+	*err = fs->trans->aborted;
 	return fs->trans->aborted_why.text;
 }
 

@@ -357,9 +357,11 @@ int mount_unmount(const char *dir, bool lazy)
 		lazy = true;
 		sync_err = 0;
 	}
-	if (sync_err)
-		fprintf(stderr, "%s: not all could be written: %s\n", dir,
-			why);
+	if (sync_err) {
+		fprintf(stderr, "%s: not all could be written: ", dir);
+		r3_btrfs_print_name(stderr, why, strlen(why), false);
+		fputc('\n', stderr);
+	}
 	err = unmount(dir, lazy);
 	if (err)
 		fprintf(stderr, "%s: %s%s\n", dir, strerror(-err),
