@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cmd_btrfs_edit.h"
+#include "output.h"
 
 /* ---- modes -------------------------------------------------------------- */
 
@@ -68,7 +69,7 @@ static bool parse_clause(const char **p, mode_t *mode)
 	mode_t who = parse_who(p, &given), all = who, bits;
 
 	if (!given)
-		who &= ~edit_umask();
+		who &= ~cli_umask();
 	if (!**p || !strchr("+-=", **p))
 		return false;
 	while (**p && **p != ',') {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd_btrfs_edit.h"
+#include "output.h"
 
 enum { DEPTH_MAX = R3_BTRFS_PATH_MAX / 2, BATCH = 256 };
 
@@ -117,14 +118,6 @@ int edit_save(struct btrfs_image *img, int err)
 	return btrfs_close_image(img, R3_EXIT_FAILED);
 }
 
-mode_t edit_umask(void)
-{
-	mode_t mask = umask(0);
-
-	umask(mask);
-	return mask;
-}
-
 /* ---- mkdir -------------------------------------------------------------- */
 
 /* A new inode belongs to who runs this, or as its directory says. */
@@ -180,7 +173,7 @@ static int mkdir_parents(const struct btrfs_image *img, const char *path,
 		if (err == -ENOENT)
 			err = mkdir_one(img, part,
 					path[at + strspn(path + at, "/")]
-						? 0777 & ~edit_umask() : mode);
+						? 0777 & ~cli_umask() : mode);
 		else if (err)
 			edit_fail(img, part, err);
 	}
@@ -203,7 +196,7 @@ int r3_btrfs_cmd_mkdir(const struct r3_args *args)
 {
 	const char *text = r3_cli_opt(args, "mode");
 	bool parents = r3_cli_opt(args, "parents");
-	mode_t mode = 0777 & ~edit_umask();
+	mode_t mode = 0777 & ~cli_umask();
 	struct btrfs_image img;
 	int err;
 

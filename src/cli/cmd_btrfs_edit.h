@@ -35,6 +35,5 @@ int edit_each_below(const struct btrfs_image *img, struct r3_btrfs_inode dir,
 int edit_save(struct btrfs_image *img, int err);
 /* "644", "u+x,go=r": what it makes of @old.  chmod(1). */
 bool edit_parse_mode(const char *text, mode_t old, mode_t *out);
-mode_t edit_umask(void);
 
 #endif

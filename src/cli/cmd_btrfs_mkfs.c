@@ -132,9 +132,6 @@ static int take_size(const char *name, uint64_t have, uint64_t *size)
 	return 0;
 }
 
-/* A file that was made here, and holds no file system yet. */
-static const char *unfinished;
-
 /* Open, or make the file. */
 static int open_target(const struct r3_args *args,
 		       struct r3_btrfs_mkfs_options *o,
@@ -145,8 +142,7 @@ static int open_target(const struct r3_args *args,
 
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd >= 0) {
-		unfinished = name;
-		cli_remove_on_signal(name);
+		cli_remove_on_signal(name); /* no file system yet */
 		close(fd);
 	}
 	err = fd < 0 && errno != EEXIST ? -errno
@@ -248,9 +244,8 @@ int r3_btrfs_cmd_mkfs(const struct r3_args *args)
 	if (!err)
 		err = make(args, &o, dev);
 	free(subvols);
-	if (err && unfinished)
-		unlink(unfinished);
-	unfinished = NULL;
+	if (err)
+		cli_remove_now();
 	cli_remove_on_signal(NULL);
 	return err;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd_btrfs_edit.h"
+#include "output.h"
 #include "progress.h"
 
 enum {
@@ -465,7 +466,7 @@ static int put_one(struct put *p, const struct edit_place *at)
 static int put_stdin(struct put *p, const struct edit_place *at)
 {
 	struct r3_btrfs_new what = { .mode = S_IFREG |
-					     (0666 & ~edit_umask()),
+					     (0666 & ~cli_umask()),
 				     .uid = geteuid(), .gid = getegid() };
 	struct r3_btrfs_inode in;
 

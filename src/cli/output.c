@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -23,6 +22,13 @@ static void remove_unfinished(int sig)
 	raise(sig); /* the usual way now */
 }
 
+void cli_remove_now(void)
+{
+	if (unfinished)
+		unlink(unfinished);
+	unfinished = NULL;
+}
+
 void cli_remove_on_signal(const char *name)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -38,6 +44,14 @@ void cli_remove_on_signal(const char *name)
 	}
 }
 
+mode_t cli_umask(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
 /* ---- where it is written ------------------------------------------------- */
 
 /* May another file take the place of this one, and nobody see a difference? */
@@ -48,55 +62,48 @@ static bool replaceable(const char *path, const struct stat *st)
 	       lgetxattr(path, "system.posix_acl_access", NULL, 0) < 0;
 }
 
+static void drop_temp(struct cli_output *o)
+{
+	cli_remove_now();
+	*o->temp = 0;
+}
+
 /* "dir/.ring3-..." for "dir/name" */
-static int open_temp(struct cli_output *o, mode_t mode)
+static int open_temp(struct cli_output *o, gid_t group, mode_t mode)
 {
 	const char *slash = strrchr(o->path, '/');
-	uint64_t chance = 0;
-	int n;
+	int n = snprintf(o->temp, sizeof(o->temp), "%.*s.ring3-XXXXXX",
+			 slash ? (int)(slash + 1 - o->path) : 0, o->path);
+	int err;
 
-	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
-		chance = r3_now_ns();
-	n = snprintf(o->temp, sizeof(o->temp), "%.*s.ring3-%016llx",
-		     slash ? (int)(slash + 1 - o->path) : 0, o->path,
-		     (unsigned long long)chance);
 	if (n >= (int)sizeof(o->temp))
 		return -ENAMETOOLONG;
-	o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	o->fd = mkostemp(o->temp, O_CLOEXEC);
 	if (o->fd < 0)
 		return -errno;
 	cli_remove_on_signal(o->temp);
-	return 0;
-}
-
-static void drop_temp(struct cli_output *o)
-{
-	unlink(o->temp);
-	cli_remove_on_signal(NULL);
-	*o->temp = 0;
+	if (!fchown(o->fd, (uid_t)-1, group) && !fchmod(o->fd, mode))
+		return 0;
+	err = -errno;
+	close(o->fd);
+	drop_temp(o);
+	return err;
 }
 
 /* For a file that is not there. */
 static int open_new(struct cli_output *o)
 {
-	return *o->path ? open_temp(o, 0666) : -ENOENT;
+	return *o->path ? open_temp(o, (gid_t)-1, 0666 & ~cli_umask())
+			: -ENOENT;
 }
 
 /* For one that is: with its mode and group, or not at all. */
 static int open_replacing(struct cli_output *o, const struct stat *st)
 {
-	mode_t mode = st->st_mode & 07777;
 	int err = faccessat(AT_FDCWD, o->path, W_OK, AT_EACCESS) ? -errno : 0;
 
 	if (!err)
-		err = open_temp(o, mode & 0700);
-	if (err)
-		return err;
-	if (fchown(o->fd, (uid_t)-1, st->st_gid) || fchmod(o->fd, mode)) {
-		err = -errno;
-		close(o->fd);
-		drop_temp(o);
-	}
+		err = open_temp(o, st->st_gid, st->st_mode & 07777);
 	o->replaces = !err;
 	return err;
 }

@@ -12,6 +12,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "ring3/base.h"
 
@@ -32,7 +33,12 @@ int cli_output_open(struct cli_output *o, const char *path);
  * what fails now.  Return: @err, or what failed. */
 int cli_output_close(struct cli_output *o, int err);
 
+/* What a new file's mode loses.  (The only thread asks.) */
+mode_t cli_umask(void);
+
 /* @name is removed if a signal ends the program; NULL: nothing is, any more. */
 void cli_remove_on_signal(const char *name);
+/* The same now, if there is one. */
+void cli_remove_now(void);
 
 #endif
