@@ -27,7 +27,6 @@ import time
 ROWS = [(op, depth, spin) for spin in (0, 50) for depth in (1, 32)
         for op in ('read', 'write')]
 MIB = 1 << 20
-TRIES = 3  # the peer refuses a client while the last one is still leaving
 
 
 def wait_for(path, child):
@@ -69,6 +68,8 @@ class Server:
 
 
 class Ours(Server):
+    TRIES = 1
+
     def __init__(self, folder, name, build, driver_keys, model_keys):
         super().__init__(folder, name)
         self.build, self.keys = build, (driver_keys, model_keys)
@@ -86,6 +87,8 @@ class Ours(Server):
 
 
 class Peer(Server):
+    TRIES = 3  # it refuses a client while the last one is still leaving
+
     def __init__(self, folder, aio, iothread):
         super().__init__(folder, 'qsd-' + aio + ('-iothread' if iothread
                                                  else ''))
@@ -107,7 +110,7 @@ class Peer(Server):
 
 def measure(load, server, op, depth, spin, seconds):
     """(requests/s, median us, 99th percentile us)"""
-    for _ in range(TRIES):
+    for _ in range(server.TRIES):
         out = subprocess.run([load, server.path, op, str(depth), str(seconds),
                               '4096', str(spin)],
                              stdout=subprocess.PIPE, text=True, timeout=60)

@@ -323,15 +323,17 @@ def view(root):
     return tree
 
 
-def each_seed(one, *default):
-    """one(seed, rounds, steps) for the seeds that the command line asks for:
-    [FIRST_SEED [SEEDS [ROUNDS [STEPS]]]]."""
+def each_seed(one, places, *default):
+    """one(*places, seed, rounds, steps) for the seeds that the command line asks
+    for, [FIRST_SEED [SEEDS [ROUNDS [STEPS]]]]; then the places are closed."""
     given = [int(a) for a in sys.argv[1:]]
     first, seeds, *size = given + list(default)[len(given):]
     for seed in range(first, first + seeds):
         print("seed", seed, flush=True)
         try:
-            one(seed, *size)
+            one(*places, seed, *size)
         except BaseException:
             print("again:", sys.argv[0], seed, 1, *size, flush=True)
             raise
+    for place in reversed(places):
+        place.close()

@@ -101,11 +101,4 @@ def one(f, k, seed, rounds, steps):
     print(f"ok: {rounds} kills, {len(synced)} synced files kept")
 
 
-def main():
-    f, k = fuse.Folder(), kernel.Kernel()
-    wild.each_seed(lambda *args: one(f, k, *args), 1, 1, 2, 10)
-    k.close()
-    f.close()
-
-
-main()
+wild.each_seed(one, [fuse.Folder(), kernel.Kernel()], 1, 1, 2, 10)

@@ -153,11 +153,4 @@ def one(f, k, seed, rounds, steps):
     os.unlink(image)
 
 
-def main():
-    f, k = fuse.Folder(), kernel.Kernel()
-    wild.each_seed(lambda *args: one(f, k, *args), 1, 1, 4, 60)
-    k.close()
-    f.close()
-
-
-main()
+wild.each_seed(one, [fuse.Folder(), kernel.Kernel()], 1, 1, 4, 60)

@@ -147,10 +147,4 @@ def one(k, seed, rounds, steps):
           f"received by ring3: {' and '.join(good)}")
 
 
-def main():
-    k = kernel.Kernel()
-    wild.each_seed(lambda *args: one(k, *args), 1, 1, 4, 60)
-    k.close()
-
-
-main()
+wild.each_seed(one, [kernel.Kernel()], 1, 1, 4, 60)
